@@ -1,0 +1,29 @@
+//! What every part of Conclave agrees on byte for byte, and nothing that does I/O.
+//!
+//! A *user* (`alice@example.org`) owns an identity key. With it the user certifies *devices*, each
+//! of which is one MLS client. A [`DeviceCertificate`] is the content of the MLS credential in the
+//! device's leaf, so every member can check who a leaf belongs to without asking the server.
+//! Members of a group agree on a [`GroupRules`] version that stands in the GroupContext.
+//! The delivery service orders opaque messages in a *log*, each at a [`Sequence`]; what a member
+//! finds inside one after decryption is [`Content`].
+//!
+//! Bytes become these types at the edge, once; inside, a value that exists is valid.
+
+mod certificate;
+mod challenge;
+mod content;
+mod ids;
+pub mod limits;
+mod rules;
+mod signature;
+
+pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
+pub use challenge::{Challenge, KeyPossession};
+pub use content::{Content, ContentError};
+pub use ids::{
+    DeviceAddress, DeviceId, Epoch, GroupId, IdError, RequestId, Sequence, UnixMillis, UserId,
+};
+pub use rules::{
+    COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, GroupRules, RULES_VERSION, RulesError,
+};
+pub use signature::{SignatureError, SigningKey, VerifyingKey};

@@ -1,0 +1,87 @@
+//! Every bound that both ends must agree on, each with its reason.
+
+use std::time::Duration;
+
+/// Characters in each part of `name@domain`: DNS labels and login names fit.
+pub const USER_PART_CHARS_MAX: usize = 64;
+
+/// Bytes of an encoded device certificate. One has about 260; the rest is room for later versions.
+pub const CERTIFICATE_BYTES_MAX: usize = 1024;
+
+/// How long a device certificate is valid. A leaf's key never changes, so a device that is in use
+/// gets a new certificate for the same key long before.
+pub const CERTIFICATE_LIFETIME: Duration = Duration::from_hours(2 * 365 * 24);
+
+/// How far a certificate's start lies before the moment it is made, for clocks that run behind.
+pub const CLOCK_SKEW: Duration = Duration::from_hours(1);
+
+/// Plaintext bytes of one application message before padding: text, not files.
+pub const CONTENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Characters of a group's name: it must fit in a terminal line.
+pub const GROUP_NAME_CHARS_MAX: usize = 80;
+
+/// Bytes of one KeyPackage as an MLSMessage. Ours have about 600; certificates may grow.
+pub const KEY_PACKAGE_BYTES_MAX: usize = 4 * 1024;
+
+/// How long a KeyPackage may be used to add its device (RFC 9420 §7.2). OpenMLS checks it against
+/// the wall clock, so it is long, and the service hands out only packages with
+/// [`KEY_PACKAGE_REMAINING_MIN`] left.
+pub const KEY_PACKAGE_LIFETIME: Duration = Duration::from_hours(84 * 24);
+
+/// What a KeyPackage must still have to live when the service admits it or hands it out. Commits
+/// are kept for less than this, so no member meets an expired leaf while catching up.
+pub const KEY_PACKAGE_REMAINING_MIN: Duration = Duration::from_hours(30 * 24);
+
+/// KeyPackages that a device keeps in stock at the service.
+pub const KEY_PACKAGE_STOCK: usize = 32;
+
+/// KeyPackages in one request or one user's stock per device.
+pub const KEY_PACKAGES_MAX: usize = 128;
+
+/// Bytes of the encoded GroupContext extensions: every message's signature covers them.
+pub const GROUP_CONTEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of one log entry that carries an application message: content, padding and framing.
+pub const APPLICATION_MESSAGE_BYTES_MAX: usize = 96 * 1024;
+
+/// Bytes of one Commit or Proposal. A Commit in a blank tree carries one ciphertext a member, about
+/// 80 bytes each, and a bulk add one KeyPackage for each joiner.
+pub const COMMIT_BYTES_MAX: usize = 12 * 1024 * 1024;
+
+/// Bytes of a Welcome as its committer uploads it: about 330 for each joiner.
+pub const WELCOME_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of a GroupInfo without the ratchet tree.
+pub const GROUP_INFO_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of a ratchet tree as an extension: 2.7 MB at 10,000 members.
+pub const RATCHET_TREE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Devices that one Commit may add: what keeps its size and checking time within a second or two.
+pub const ADDS_PER_COMMIT_MAX: usize = 1000;
+
+/// Bytes of one gRPC message: a Commit with its Welcome and GroupInfo, and some framing.
+pub const RPC_MESSAGE_BYTES_MAX: usize =
+    COMMIT_BYTES_MAX + WELCOME_BYTES_MAX + GROUP_INFO_BYTES_MAX + 64 * 1024;
+
+/// Bytes in one part of a streamed tree: large enough to be cheap, small enough to interleave.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Log entries in one page.
+pub const PAGE_ENTRIES_MAX: usize = 500;
+
+/// Bytes of entries in one page, unless a single entry is larger.
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Groups that one live stream may follow.
+pub const FOLLOWED_GROUPS_MAX: usize = 10_000;
+
+/// How long a signed challenge may be used.
+pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How long a token authenticates its device.
+pub const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
+
+/// How long the service remembers a request id: longer than any client keeps retrying.
+pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(30 * 24);
