@@ -1,1 +1,28 @@
-//! placeholder
+//! Group key management: OpenMLS behind an interface that is synchronous and does no I/O.
+//!
+//! An [`Engine`] acts for one [`Device`]. Every operation reads the committed [`State`] and gives
+//! [`Effects`]: a value, and a [`WriteSet`] that the caller commits in one transaction with
+//! whatever belongs to it. Writes that are dropped have not happened, so a crash at any moment
+//! leaves a working group.
+//!
+//! A Commit is made and kept as pending, submitted, and merged only when the service has accepted
+//! it. All that a group's log holds goes through [`Engine::process`], in the order of the log.
+
+#![forbid(unsafe_code)]
+
+mod certificates;
+mod device;
+mod engine;
+mod error;
+mod key_package;
+mod state;
+mod types;
+
+pub use device::Device;
+pub use engine::Engine;
+pub use error::{EngineError, RuleViolation};
+pub use key_package::KeyPackage;
+pub use state::{Effects, MemoryState, State, StateError, WriteSet};
+pub use types::{
+    Change, CreatedGroup, JoinedGroup, Member, PreparedCommit, Processed, ProposalKind,
+};
