@@ -85,3 +85,17 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
 /// How long the service remembers a request id: longer than any client keeps retrying.
 pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(30 * 24);
+
+/// Application messages are padded to a multiple of this, so that their size tells little.
+pub const PADDING_BYTES: usize = 256;
+
+/// Messages of one sender that may be overtaken by later ones and still be decrypted. The log keeps
+/// an order, so only what its sender submitted at the same moment can change places.
+pub const OUT_OF_ORDER_GENERATIONS_MAX: u32 = 16;
+
+/// Messages of one sender, in one epoch, that may be missing before the next one: those that it
+/// encrypted and could not submit. Each costs a receiver a key derivation.
+pub const FORWARD_GENERATIONS_MAX: u32 = 1000;
+
+/// Bytes of the franking item in a message's authenticated data: a commitment and its version.
+pub const FRANKING_ITEM_BYTES_MAX: usize = 256;
