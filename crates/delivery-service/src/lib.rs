@@ -1,70 +1,30 @@
-//! The delivery service (RFC 9750 §5).
+//! The delivery service (RFC 9750 §5): it orders each group's messages, keeps them, and keeps
+//! KeyPackages and Welcomes until they are wanted. It reads no content and holds no group's secret.
+//!
+//! A request is decoded and authenticated in `service`, by a token that `auth` gave. `accounts`
+//! knows users, devices and their KeyPackages. A message for a group goes through `groups`: a
+//! handshake message is first checked by the group's `follower`, which knows all that is public of
+//! the group; then `ordering` decides, inside the one transaction in which the `store` appends the
+//! message with everything that belongs to it. `hub` wakes the live streams, which read the store
+//! as far as `access` lets them. The clock and the random generator are read at the edge.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf};
+mod access;
+mod accounts;
+mod auth;
+mod clock;
+mod error;
+mod folder;
+mod follower;
+mod followers;
+mod groups;
+mod hub;
+mod limits;
+mod ordering;
+mod server;
+mod service;
+mod status;
+mod store;
+mod wire;
 
-use tokio::net::TcpListener;
-
-/// What a server is started with.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The name that challenges are bound to and the domain of the users registered here.
-    pub server_name: String,
-    /// Where to listen; port 0 for any free port.
-    pub listen: SocketAddr,
-    /// The folder that holds everything the service keeps; made if it does not exist.
-    pub data: PathBuf,
-    /// Whether to listen in plain text on an address that other machines reach.
-    pub insecure: bool,
-}
-
-impl Config {
-    /// [`Config::server_name`] where none is given.
-    pub const SERVER_NAME: &str = "localhost";
-    /// [`Config::listen`] where none is given.
-    pub const LISTEN: &str = "127.0.0.1:7654";
-}
-
-/// Why the service does not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The address can't be listened on.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, std::io::Error),
-}
-
-/// A server that is bound to its address and has its store open.
-#[derive(Debug)]
-pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl Server {
-    /// Opens the store and binds the address.
-    ///
-    /// # Errors
-    /// See [`ServeError`].
-    pub async fn bind(config: Config) -> Result<Self, ServeError> {
-        let failed = |error| ServeError::Listen(config.listen, error);
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves until `shutdown` resolves, then finishes what is running.
-    ///
-    /// # Errors
-    /// See [`ServeError`].
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        shutdown.await;
-        drop(self.listener);
-        Ok(())
-    }
-}
+pub use error::ServeError;
+pub use server::{Config, Server};

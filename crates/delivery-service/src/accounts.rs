@@ -1,0 +1,177 @@
+//! Users, devices and their KeyPackages. Everything here blocks.
+
+use std::sync::Arc;
+
+use conclave_protocol::{
+    DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserId,
+    limits::{
+        CERTIFICATE_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, KEY_PACKAGE_REMAINING_MIN, KEY_PACKAGES_MAX,
+    },
+};
+
+use crate::{
+    auth::{Authenticator, Token},
+    error::Refusal,
+    follower::CheckedKeyPackage,
+    limits::USERS_PER_TAKE_MAX,
+    store::{Device, Published, Registered, Store, Take},
+};
+
+/// Knows users and devices.
+pub(crate) struct Accounts {
+    store: Arc<dyn Store>,
+    auth: Authenticator,
+}
+
+/// The KeyPackages of a user's devices; `None` where the user is not known here.
+pub(crate) type Taken = (UserId, Option<Vec<Vec<u8>>>);
+
+impl Accounts {
+    /// Accounts that are kept in `store`.
+    pub(crate) fn new(store: Arc<dyn Store>, auth: Authenticator) -> Self {
+        Self { store, auth }
+    }
+
+    /// Who is asking.
+    pub(crate) fn auth(&self) -> &Authenticator {
+        &self.auth
+    }
+
+    /// Registers a device, and its user with the first one.
+    pub(crate) fn register(
+        &self,
+        certificate: &[u8],
+        proof: &[u8],
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
+        if certificate.len() > CERTIFICATE_BYTES_MAX {
+            return Err(Refusal::Invalid("certificate: too large"));
+        }
+        let invalid = |_| Refusal::Invalid("certificate: not valid");
+        let certificate = DeviceCertificate::from_bytes(certificate).map_err(invalid)?;
+        let key = certificate.claims().signature_key;
+        certificate.check(key.as_bytes(), now).map_err(invalid)?;
+        let address = certificate.address();
+        if address.user.domain() != self.auth.server_name() {
+            return Err(Refusal::Invalid(
+                "certificate: the user is of another server",
+            ));
+        }
+        let possession = KeyPossession {
+            server: self.auth.server_name().to_owned(),
+            user: address.user.clone(),
+            device: address.device,
+        };
+        possession.verify(&key, proof).map_err(|_| {
+            Refusal::Unauthenticated("proof_of_possession: not signed by the device's key")
+        })?;
+        match self.store.register(&certificate)? {
+            Registered::Done => Ok(()),
+            Registered::NameTaken => Err(Refusal::Taken("the name belongs to somebody else")),
+            Registered::DeviceTaken => Err(Refusal::Taken("the device id belongs to another")),
+        }
+    }
+
+    /// Exchanges the answer to a challenge for a token.
+    pub(crate) fn authenticate(
+        &self,
+        challenge: &[u8],
+        signature: &[u8],
+        now: UnixMillis,
+    ) -> Result<Token, Refusal> {
+        let challenge = self.auth.recognise(challenge, now)?;
+        let device = self.store.device(challenge.device)?;
+        self.auth
+            .answer(&challenge, signature, device.as_ref(), now)
+    }
+
+    /// Puts KeyPackages into the device's stock and gives how many it then has. An empty
+    /// `last_resort` leaves that one as it is.
+    pub(crate) fn publish(
+        &self,
+        device: DeviceId,
+        packages: &[impl AsRef<[u8]>],
+        last_resort: &[u8],
+        now: UnixMillis,
+    ) -> Result<usize, Refusal> {
+        if packages.len() > KEY_PACKAGES_MAX {
+            return Err(Refusal::Invalid("key_packages: too many"));
+        }
+        let device = self.store.device(device)?;
+        let device = device.ok_or(Refusal::Unauthenticated("the device is not registered"))?;
+        let stock = packages
+            .iter()
+            .map(|message| Ok(own_package(&device, message.as_ref(), now)?.stocked))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        let last_resort = match last_resort {
+            [] => None,
+            message => Some(own_package(&device, message, now)?),
+        };
+        // RFC 9420 §16.8: what may be used more than once has to say so.
+        if last_resort
+            .as_ref()
+            .is_some_and(|package| !package.is_last_resort)
+        {
+            return Err(Refusal::Invalid(
+                "last_resort_key_package: not marked as one",
+            ));
+        }
+        let last_resort = last_resort.map(|package| package.stocked);
+        let published = self.store.publish_key_packages(
+            device.address.device,
+            &stock,
+            last_resort.as_ref(),
+            now,
+        )?;
+        match published {
+            Published::Stock(stock) => Ok(stock),
+            Published::Full => Err(Refusal::Busy("the device has enough KeyPackages in stock")),
+        }
+    }
+
+    /// Takes one KeyPackage of each device of each user. Each user is a transaction of its own;
+    /// a request that broke off is completed by its repetition.
+    pub(crate) fn take(
+        &self,
+        taker: DeviceId,
+        request: RequestId,
+        users: &[String],
+        now: UnixMillis,
+    ) -> Result<Vec<Taken>, Refusal> {
+        if users.len() > USERS_PER_TAKE_MAX {
+            return Err(Refusal::Invalid("users: too many"));
+        }
+        let usable_until_seconds = now.after(KEY_PACKAGE_REMAINING_MIN).as_seconds();
+        let parse = |user: &String| user.parse::<UserId>();
+        let users: Result<Vec<_>, _> = users.iter().map(parse).collect();
+        let users = users.map_err(|_| Refusal::Invalid("users: not a name@domain"))?;
+        let take_one = |user: UserId| {
+            let taken = self.store.take_key_packages(&Take {
+                taker,
+                request,
+                user: &user,
+                usable_until_seconds,
+            })?;
+            Ok((user, taken))
+        };
+        users.into_iter().map(take_one).collect()
+    }
+}
+
+fn own_package(
+    device: &Device,
+    message: &[u8],
+    now: UnixMillis,
+) -> Result<CheckedKeyPackage, Refusal> {
+    if message.len() > KEY_PACKAGE_BYTES_MAX {
+        return Err(Refusal::Invalid("key_packages: too large"));
+    }
+    let package = CheckedKeyPackage::check(message, now)?;
+    if device.is_of(&package.certificate) {
+        Ok(package)
+    } else {
+        Err(Refusal::Invalid(
+            "key_packages: of another device than the caller",
+        ))
+    }
+}

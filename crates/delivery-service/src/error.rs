@@ -1,0 +1,129 @@
+//! Why the server does not start, and why it refuses a request.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::{ordering::Head, store::StoreError};
+
+/// Why the server does not start, or stopped before it was told to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address is reachable from other machines, and the connection would be in plain text.
+    #[error(
+        "refusing to listen on {0}: other machines reach it, and the connection is in plain text; \
+         listen on a loopback address such as 127.0.0.1, or pass --insecure if something in front \
+         of the server encrypts"
+    )]
+    Plaintext(SocketAddr),
+    /// The name can't be the domain of a user.
+    #[error(
+        "the server's name has to be 1 to 64 characters out of a-z, 0-9, '.', '-' and '_', \
+         starting with a letter or digit: it is the part after the @ in its users' names"
+    )]
+    ServerName,
+    /// The address can't be listened on.
+    #[error("cannot listen on {address}: {source}; stop what uses it, or choose another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The data folder can't be used.
+    #[error("cannot use the data folder {}: {source}; choose one that this user may write", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process has the data folder open.
+    #[error(
+        "the data folder {} is in use by another process; stop that one, or choose another folder",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// The database is not one, or is damaged.
+    #[error(
+        "cannot open the database {}: {problem}; restore it from a backup, or choose another data \
+         folder", .path.display()
+    )]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        problem: String,
+    },
+    /// A later version of this program wrote the database.
+    #[error(
+        "the database {} was written by a later version of this program (its schema is {found}, \
+         this program knows {known}); use that version", .path.display()
+    )]
+    NewerDatabase {
+        /// The file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: usize,
+        /// The newest schema that this program knows.
+        known: usize,
+    },
+    /// The data belongs to a server of another name.
+    #[error(
+        "the data folder belongs to the server named {stored}, not {given}: its users' names end \
+         in @{stored}; start it under that name, or choose another data folder"
+    )]
+    OtherServerName {
+        /// The name in the database.
+        stored: String,
+        /// The name that was asked for.
+        given: String,
+    },
+    /// The system's random generator failed.
+    #[error("the system gives no randomness, and keys cannot be made without")]
+    Randomness,
+    /// The transport failed.
+    #[error("the server stopped: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Why a request is refused. The texts go to the client and into the log: they name no id, no key
+/// and no content.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum Refusal {
+    /// Nobody is asking, as far as the service can tell.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The request can't be right, whatever the state.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The group is not known here.
+    #[error("there is no such group")]
+    UnknownGroup,
+    /// Something else is not known here.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The caller is not, or never was, a member.
+    #[error("this device is not a member of the group")]
+    NotMember,
+    /// The message is of another epoch than the group.
+    #[error("the message is not of the group's current epoch; catch up and make it anew")]
+    WrongEpoch(Head),
+    /// A name or id belongs to somebody else.
+    #[error("{0}")]
+    Taken(&'static str),
+    /// There is no room, for now.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// Part of the interface, but not built.
+    #[error("{0}")]
+    NotBuilt(&'static str),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something that this program takes to be impossible.
+    #[error("{0}")]
+    Internal(&'static str),
+}

@@ -1,0 +1,152 @@
+//! Hints that something is new. They carry no data: whoever is woken reads the store from its own
+//! cursor, so a hint that is lost or doubled loses or doubles nothing.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use conclave_protocol::{DeviceId, GroupId};
+use tokio::sync::Notify;
+
+/// What there may be something new in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// A device's mailbox.
+    Mailbox(DeviceId),
+    /// A group's log.
+    Group(GroupId),
+}
+
+/// Where hints are given, and whom they wake.
+#[derive(Default)]
+pub(crate) struct Hub {
+    bells: Mutex<HashMap<Topic, Vec<Arc<Bell>>>>,
+}
+
+/// What a subscriber has not looked at yet: at most all that it follows.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<BTreeSet<Topic>>,
+    notify: Notify,
+}
+
+impl Hub {
+    /// Wakes everyone who follows the topic.
+    pub(crate) fn hint(&self, topic: Topic) {
+        let bells = self.bells();
+        for bell in bells.get(&topic).into_iter().flatten() {
+            bell.rung().insert(topic);
+            bell.notify.notify_one();
+        }
+    }
+
+    /// A subscription that follows nothing yet.
+    pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
+        Subscription {
+            hub: Arc::clone(self),
+            bell: Arc::default(),
+            topics: HashSet::new(),
+        }
+    }
+
+    fn bells(&self) -> MutexGuard<'_, HashMap<Topic, Vec<Arc<Bell>>>> {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bell {
+    fn rung(&self) -> MutexGuard<'_, BTreeSet<Topic>> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one live stream follows.
+pub(crate) struct Subscription {
+    hub: Arc<Hub>,
+    bell: Arc<Bell>,
+    topics: HashSet<Topic>,
+}
+
+impl Subscription {
+    /// Follows one more topic: first follow, then read, and nothing is missed.
+    pub(crate) fn follow(&mut self, topic: Topic) {
+        if self.topics.insert(topic) {
+            let mut bells = self.hub.bells();
+            bells.entry(topic).or_default().push(Arc::clone(&self.bell));
+        }
+    }
+
+    /// Follows a topic no more.
+    pub(crate) fn unfollow(&mut self, topic: Topic) {
+        if self.topics.remove(&topic) {
+            self.silence(topic);
+        }
+    }
+
+    /// Waits for hints and gives the topics they are for. Losing this future loses no hint.
+    pub(crate) async fn rung(&self) -> BTreeSet<Topic> {
+        loop {
+            let rung = std::mem::take(&mut *self.bell.rung());
+            if !rung.is_empty() {
+                return rung;
+            }
+            self.bell.notify.notified().await;
+        }
+    }
+
+    fn silence(&self, topic: Topic) {
+        let mut bells = self.hub.bells();
+        if let Some(following) = bells.get_mut(&topic) {
+            following.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
+            if following.is_empty() {
+                bells.remove(&topic);
+            }
+        }
+        self.bell.rung().remove(&topic);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for topic in std::mem::take(&mut self.topics) {
+            self.silence(topic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(byte: u8) -> Topic {
+        Topic::Group(GroupId::from_bytes([byte; 16]))
+    }
+
+    #[tokio::test]
+    async fn hints_gather_until_they_are_looked_at_and_reach_followers_only() {
+        let hub = Arc::new(Hub::default());
+        let mut one = hub.subscribe();
+        let mut other = hub.subscribe();
+        one.follow(topic(1));
+        one.follow(topic(2));
+        other.follow(topic(2));
+        for byte in [1, 1, 2, 3] {
+            hub.hint(topic(byte));
+        }
+        assert_eq!(one.rung().await, BTreeSet::from([topic(1), topic(2)]));
+        assert_eq!(other.rung().await, BTreeSet::from([topic(2)]));
+
+        hub.hint(topic(1));
+        hub.hint(topic(2));
+        one.unfollow(topic(1));
+        assert_eq!(one.rung().await, BTreeSet::from([topic(2)]));
+
+        let waiting = tokio::spawn(async move { other.rung().await });
+        tokio::task::yield_now().await;
+        hub.hint(topic(2));
+        assert_eq!(waiting.await.unwrap(), BTreeSet::from([topic(2)]));
+        drop(one);
+        assert!(hub.bells().is_empty(), "nobody follows anything any more");
+    }
+}

@@ -1,0 +1,61 @@
+//! The bounds that only the service needs; what both ends agree on is in
+//! [`conclave_protocol::limits`].
+
+use std::time::Duration;
+
+/// Group states in memory. One of 10,000 members has some 10 MB; the rest comes from its snapshot.
+pub(crate) const FOLLOWERS_CACHED_MAX: usize = 64;
+
+/// Commits between two snapshots of a group's state: what a restart replays at most per group,
+/// against writing the whole tree, 4.3 MB at 10,000 members.
+pub(crate) const COMMITS_PER_SNAPSHOT: u64 = 64;
+
+/// How often a handshake message is checked again because another node appended one in between.
+pub(crate) const HANDSHAKE_ATTEMPTS_MAX: usize = 3;
+
+/// Challenges that were answered and are not expired: what one node can take in a minute.
+pub(crate) const USED_CHALLENGES_MAX: usize = 100_000;
+
+/// Users whose KeyPackages one request takes.
+pub(crate) const USERS_PER_TAKE_MAX: usize = conclave_protocol::limits::ADDS_PER_COMMIT_MAX;
+
+/// Requests that work on the store or on MLS at one moment; the others wait for their turn.
+pub(crate) const JOBS_MAX: usize = 64;
+
+/// Connections that read the database at one moment.
+pub(crate) const READERS_MAX: usize = 8;
+
+/// Events of one live stream that wait for its reader; everything else waits in the store.
+pub(crate) const STREAM_EVENTS_MAX: usize = 16;
+
+/// Entries that a live stream reads at once: a turn short enough for its other groups.
+pub(crate) const STREAM_PAGE_ENTRIES: usize = 64;
+
+/// Bytes that a live stream reads at once, unless one entry is larger.
+pub(crate) const STREAM_PAGE_BYTES: usize = 256 * 1024;
+
+/// Requests that one connection has open at one moment.
+pub(crate) const REQUESTS_PER_CONNECTION_MAX: u32 = 256;
+
+/// Bytes of a request's headers: a token has 112.
+pub(crate) const HEADER_BYTES_MAX: u32 = 8 * 1024;
+
+/// How long one request may take, its upload included. Live streams may last.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often a silent connection is probed, and how long the answer may take.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// How long running requests may go on after the server was told to stop.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a write waits for another process's lock on the database, such as a backup's.
+pub(crate) const DATABASE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes that a client may send on one request, and on all of a connection, before the service has
+/// read them.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Requests that a client may break off before the service has seen them, on one connection.
+pub(crate) const RESETS_MAX: usize = 128;

@@ -1,0 +1,95 @@
+//! Registration, tokens and KeyPackages.
+
+use conclave_rpc::{EdgeError, device_id, request_id, v1};
+use tonic::{Response, Status};
+
+use super::{Authenticated, Service};
+use crate::{clock, error::Refusal};
+
+impl Service {
+    pub(super) async fn register_device(
+        &self,
+        body: v1::RegisterRequest,
+    ) -> Result<Response<v1::RegisterResponse>, Status> {
+        let now = clock::now();
+        self.job(move |rooms| {
+            let proof = &body.proof_of_possession;
+            rooms.accounts.register(&body.certificate, proof, now)
+        })
+        .await?;
+        Ok(Response::new(v1::RegisterResponse {}))
+    }
+
+    pub(super) fn make_challenge(
+        &self,
+        body: &v1::RequestChallengeRequest,
+    ) -> Result<Response<v1::RequestChallengeResponse>, Status> {
+        let device = device_id(&body.device_id)?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|_| Refusal::Internal("the system gives no randomness"))?;
+        let auth = self.rooms.accounts.auth();
+        let challenge = auth.challenge(device, random, clock::now());
+        Ok(Response::new(v1::RequestChallengeResponse {
+            challenge: challenge.to_bytes().into(),
+        }))
+    }
+
+    pub(super) async fn give_token(
+        &self,
+        body: v1::AuthenticateRequest,
+    ) -> Result<Response<v1::AuthenticateResponse>, Status> {
+        let now = clock::now();
+        let token = self
+            .job(move |rooms| {
+                let accounts = &rooms.accounts;
+                accounts.authenticate(&body.challenge, &body.signature, now)
+            })
+            .await?;
+        Ok(Response::new(v1::AuthenticateResponse {
+            token: token.text,
+            expires_millis: token.expires.0,
+        }))
+    }
+
+    pub(super) async fn publish(
+        &self,
+        Authenticated { caller, now, body }: Authenticated<v1::PublishKeyPackagesRequest>,
+    ) -> Result<Response<v1::PublishKeyPackagesResponse>, Status> {
+        let stock = self
+            .job(move |rooms| {
+                let last_resort = &body.last_resort_key_package;
+                let accounts = &rooms.accounts;
+                accounts.publish(caller, &body.key_packages, last_resort, now)
+            })
+            .await?;
+        Ok(Response::new(v1::PublishKeyPackagesResponse {
+            stock: u32::try_from(stock).unwrap_or(u32::MAX),
+        }))
+    }
+
+    pub(super) async fn take(
+        &self,
+        Authenticated { caller, now, body }: Authenticated<v1::TakeKeyPackagesRequest>,
+    ) -> Result<Response<v1::TakeKeyPackagesResponse>, Status> {
+        let request = request_id(&body.request_id)?;
+        if body.users.is_empty() {
+            return Err(EdgeError::new("users", "names nobody").into());
+        }
+        let taken = self
+            .job(move |rooms| rooms.accounts.take(caller, request, &body.users, now))
+            .await?;
+        let users = taken.into_iter().map(|(user, packages)| {
+            let known = packages.is_some();
+            let packages = packages.unwrap_or_default();
+            v1::UserKeyPackages {
+                user: user.as_str().to_owned(),
+                key_packages: packages.into_iter().map(Into::into).collect(),
+                known,
+            }
+        });
+        Ok(Response::new(v1::TakeKeyPackagesResponse {
+            users: users.collect(),
+        }))
+    }
+}

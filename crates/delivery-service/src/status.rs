@@ -1,0 +1,31 @@
+//! The one place where refusals become gRPC statuses.
+
+use conclave_rpc::{ErrorDetail, v1};
+use tonic::Status;
+
+use crate::error::Refusal;
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::Unauthenticated(_) => Self::unauthenticated(text),
+            Refusal::Invalid(_) => Self::invalid_argument(text),
+            Refusal::UnknownGroup | Refusal::NotFound(_) => Self::not_found(text),
+            Refusal::NotMember => Self::permission_denied(text),
+            Refusal::WrongEpoch(head) => ErrorDetail::WrongEpoch(v1::WrongEpoch {
+                current_epoch: head.epoch.0,
+                head_sequence: head.sequence.0,
+            })
+            .into_status(text),
+            Refusal::Taken(_) => Self::already_exists(text),
+            Refusal::Busy(_) => Self::resource_exhausted(text),
+            Refusal::NotBuilt(_) => Self::unimplemented(text),
+            Refusal::Store(_) | Refusal::Internal(_) => {
+                // What went wrong inside is for the operator; the client can only try again.
+                tracing::error!(error = %text, "a request failed");
+                Self::internal("the service failed; try again later")
+            }
+        }
+    }
+}

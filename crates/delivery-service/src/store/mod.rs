@@ -1,0 +1,361 @@
+//! What the service keeps, as few transactional verbs.
+//!
+//! Each verb is one transaction within one group, one device or one user, so that a store can be
+//! split by them. All block; the service calls them away from its event loop. Two backends pass the
+//! one suite in [`contract`]: memory, for tests and simulations, and SQLite.
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod memory;
+mod sqlite;
+
+use conclave_protocol::{
+    DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis,
+    UserId, VerifyingKey,
+};
+use thiserror::Error;
+
+use crate::ordering::{Facts, Submission, Verdict};
+
+#[cfg(test)]
+pub(crate) use memory::MemoryStore;
+pub(crate) use sqlite::{OpenError, SqliteStore};
+
+/// The store failed; nothing was changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum StoreError {
+    /// The database did not do what it was asked.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// What is stored is not what this program writes.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(&'static str),
+}
+
+/// What stores give.
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Which server the data belongs to.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The name it was created with.
+    pub(crate) server_name: String,
+    /// Under which tokens and challenges are authenticated.
+    pub(crate) secret: [u8; 32],
+}
+
+/// A registered device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Device {
+    /// Whose it is, and which.
+    pub(crate) address: DeviceAddress,
+    /// Its leaf's key in every group.
+    pub(crate) signature_key: VerifyingKey,
+    /// Its user's key.
+    pub(crate) identity_key: VerifyingKey,
+}
+
+impl Device {
+    /// Whether the certificate is this device's.
+    pub(crate) fn is_of(&self, certificate: &DeviceCertificate) -> bool {
+        self.address == *certificate.address()
+            && self.signature_key == certificate.claims().signature_key
+            && self.identity_key == *certificate.identity_key()
+    }
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registered {
+    /// The device is registered, now or before.
+    Done,
+    /// The user's name belongs to another identity key.
+    NameTaken,
+    /// The device id belongs to another device.
+    DeviceTaken,
+}
+
+/// A KeyPackage that waits to be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StockedKeyPackage {
+    /// Its KeyPackageRef (RFC 9420 §5.2).
+    pub(crate) reference: Vec<u8>,
+    /// The last second it may be used, since 1970-01-01 UTC.
+    pub(crate) expires_seconds: u64,
+    /// The MLSMessage.
+    pub(crate) message: Vec<u8>,
+}
+
+/// What became of published KeyPackages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// They are in stock, which now has this many.
+    Stock(usize),
+    /// The stock would grow past its limit.
+    Full,
+}
+
+/// Who takes KeyPackages of whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Take<'a> {
+    /// The device that asks.
+    pub(crate) taker: DeviceId,
+    /// Under which id: a repeated request gets the same packages.
+    pub(crate) request: RequestId,
+    /// Whose.
+    pub(crate) user: &'a UserId,
+    /// Packages that expire before this second are not handed out.
+    pub(crate) usable_until_seconds: u64,
+}
+
+/// A group to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewGroup<'a> {
+    /// Its id.
+    pub(crate) group: GroupId,
+    /// Its only member.
+    pub(crate) creator: DeviceId,
+    /// What the creator sent hashes to: the same again is the same group.
+    pub(crate) body_hash: [u8; 32],
+    /// The GroupInfo of epoch 0.
+    pub(crate) group_info: &'a [u8],
+    /// Its public state.
+    pub(crate) snapshot: &'a [u8],
+}
+
+/// What kind of message an entry holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    /// A Commit, which starts the next epoch.
+    Commit,
+    /// A Proposal.
+    Proposal,
+    /// An application message.
+    Application,
+}
+
+/// An entry to be appended, if [`decide`](crate::ordering::decide) accepts it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewEntry<'a> {
+    /// The log.
+    pub(crate) group: GroupId,
+    /// Who sends it.
+    pub(crate) sender: DeviceId,
+    /// Under which id.
+    pub(crate) request: RequestId,
+    /// What the decision is about.
+    pub(crate) submission: Submission,
+    /// When it is accepted.
+    pub(crate) accepted: UnixMillis,
+    /// The MLSMessage.
+    pub(crate) message: &'a [u8],
+    /// What it does.
+    pub(crate) effect: Effect<'a>,
+}
+
+/// What an entry does besides standing in the log. A delta is what it changes in the group's
+/// public state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Effect<'a> {
+    /// A Commit.
+    Commit {
+        delta: &'a [u8],
+        change: &'a EpochChange<'a>,
+    },
+    /// A Proposal.
+    Proposal { delta: &'a [u8] },
+    /// An application message.
+    Application,
+}
+
+impl Effect<'_> {
+    pub(crate) fn kind(&self) -> EntryKind {
+        match self {
+            Self::Commit { .. } => EntryKind::Commit,
+            Self::Proposal { .. } => EntryKind::Proposal,
+            Self::Application => EntryKind::Application,
+        }
+    }
+
+    pub(crate) fn delta(&self) -> Option<&[u8]> {
+        match self {
+            Self::Commit { delta, .. } | Self::Proposal { delta } => Some(delta),
+            Self::Application => None,
+        }
+    }
+}
+
+/// What a Commit changes.
+#[derive(Debug, Clone)]
+pub(crate) struct EpochChange<'a> {
+    /// The GroupInfo of the new epoch.
+    pub(crate) group_info: &'a [u8],
+    /// The devices that may read up to this Commit.
+    pub(crate) removed: Vec<DeviceId>,
+    /// What the joiners get, where there are any.
+    pub(crate) welcome: Option<NewWelcome>,
+}
+
+/// A Welcome in slices, and the tree that goes with it.
+#[derive(Debug, Clone)]
+pub(crate) struct NewWelcome {
+    /// Who committed, as `name@domain/device`.
+    pub(crate) added_by: String,
+    /// What all joiners share.
+    pub(crate) shared: Vec<u8>,
+    /// What each has alone.
+    pub(crate) joiners: Vec<(DeviceId, Vec<u8>)>,
+    /// The ratchet tree of the new epoch.
+    pub(crate) tree: Vec<u8>,
+}
+
+/// An entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Its place.
+    pub(crate) sequence: Sequence,
+    /// The epoch it is of.
+    pub(crate) epoch: Epoch,
+    /// What it holds.
+    pub(crate) kind: EntryKind,
+    /// Who sent it.
+    pub(crate) sender: DeviceId,
+    /// When it was accepted.
+    pub(crate) accepted: UnixMillis,
+    /// The MLSMessage.
+    pub(crate) message: Vec<u8>,
+}
+
+/// Which entries to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// Those after this.
+    pub(crate) after: Sequence,
+    /// Up to and including this.
+    pub(crate) up_to: Sequence,
+    /// At most so many.
+    pub(crate) entries: usize,
+    /// And so many bytes, unless the first alone is larger.
+    pub(crate) bytes: usize,
+}
+
+/// A stretch of a log that a device may read, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The Commit by which it joined, or the first entry of a group it created.
+    pub(crate) from: Sequence,
+    /// The Commit by which it was removed; `None` while it is a member.
+    pub(crate) to: Option<Sequence>,
+}
+
+/// A group's public state as of some entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// The last handshake message in it.
+    pub(crate) applied: Sequence,
+    /// The state.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What one handshake message changed in a group's public state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Delta {
+    /// The message's place in the log.
+    pub(crate) sequence: Sequence,
+    /// The change.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A part of a ratchet tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TreePart {
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// The whole tree's.
+    pub(crate) total_bytes: u64,
+    /// The Commit that started its epoch.
+    pub(crate) sequence: Sequence,
+}
+
+/// A Welcome that waits for its joiner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MailboxItem {
+    /// Its place in the mailbox.
+    pub(crate) cursor: u64,
+    /// The group.
+    pub(crate) group: GroupId,
+    /// The epoch to be joined.
+    pub(crate) epoch: Epoch,
+    /// What all joiners share, and when they were added, and by whom.
+    pub(crate) shared: Vec<u8>,
+    /// What this joiner has alone.
+    pub(crate) secrets: Vec<u8>,
+    /// Who added it.
+    pub(crate) added_by: String,
+    /// Where the Commit stands in the log, and since when.
+    pub(crate) receipt: crate::ordering::Receipt,
+}
+
+/// Everything durable. What a verb has returned survives power loss.
+pub(crate) trait Store: Send + Sync + 'static {
+    /// The identity that the data was created with; `fresh` where there is none yet.
+    fn identity(&self, fresh: &Identity) -> Result<Identity>;
+
+    /// Registers a device, and its user with the first one. A renewed certificate replaces the old.
+    fn register(&self, certificate: &DeviceCertificate) -> Result<Registered>;
+
+    /// A registered device.
+    fn device(&self, device: DeviceId) -> Result<Option<Device>>;
+
+    /// Adds to a device's stock; what was published before, even if it was handed out since, is
+    /// not added again. Drops what is expired at `now`.
+    fn publish_key_packages(
+        &self,
+        device: DeviceId,
+        packages: &[StockedKeyPackage],
+        last_resort: Option<&StockedKeyPackage>,
+        now: UnixMillis,
+    ) -> Result<Published>;
+
+    /// Takes one package of each of a user's devices that has any; `None` for no such user.
+    fn take_key_packages(&self, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>>;
+
+    /// Makes a group; `false` where another group has the id.
+    fn create_group(&self, group: &NewGroup<'_>) -> Result<bool>;
+
+    /// What bears on a submission.
+    fn facts(&self, group: GroupId, sender: DeviceId, request: RequestId) -> Result<Facts>;
+
+    /// Decides on an entry and, if it is accepted, writes it with everything that belongs to it.
+    fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict>;
+
+    /// Where a log ends, and what of it a device may read, in order; `None` for no such group.
+    fn access(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+    ) -> Result<Option<(crate::ordering::Head, Vec<Range>)>>;
+
+    /// Reads entries.
+    fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>>;
+
+    /// Reads what handshake messages changed since the snapshot.
+    fn read_deltas(&self, group: GroupId, page: Page) -> Result<Vec<Delta>>;
+
+    /// The last snapshot of a group.
+    fn snapshot(&self, group: GroupId) -> Result<Option<Snapshot>>;
+
+    /// Replaces a group's snapshot by a later one, and drops the deltas that are in it.
+    fn put_snapshot(&self, group: GroupId, snapshot: &Snapshot) -> Result<()>;
+
+    /// Part `part` of the tree of an epoch that somebody was welcomed to.
+    fn tree_part(&self, group: GroupId, epoch: Epoch, part: u32) -> Result<Option<TreePart>>;
+
+    /// Reads a mailbox after a cursor.
+    fn read_mailbox(&self, device: DeviceId, after: u64, limit: usize) -> Result<Vec<MailboxItem>>;
+
+    /// Drops what a device has made durable.
+    fn acknowledge_mailbox(&self, device: DeviceId, up_to: u64) -> Result<()>;
+}

@@ -1,0 +1,213 @@
+//! Users, devices and their KeyPackages.
+
+use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, UnixMillis, limits};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::{
+    super::{Device, Identity, Published, Registered, Result, StockedKeyPackage, Take},
+    columns::typed,
+};
+
+pub(super) fn identity(db: &Transaction<'_>, fresh: &Identity) -> Result<Identity> {
+    db.prepare_cached("INSERT OR IGNORE INTO identity VALUES (1, ?1, ?2)")?
+        .execute(params![fresh.server_name, fresh.secret])?;
+    let identity = db.query_row("SELECT server_name, secret FROM identity", [], |row| {
+        Ok(Identity {
+            server_name: row.get(0)?,
+            secret: typed(row, 1)?,
+        })
+    })?;
+    Ok(identity)
+}
+
+pub(super) fn register(
+    db: &Transaction<'_>,
+    certificate: &DeviceCertificate,
+) -> Result<Registered> {
+    let DeviceAddress { user, device: id } = certificate.address();
+    let identity_key = certificate.identity_key().as_bytes();
+    let is_theirs: Option<bool> = db
+        .prepare_cached("SELECT identity_key = ?2 FROM user WHERE user_id = ?1")?
+        .query_row(params![user.as_str(), identity_key], |row| row.get(0))
+        .optional()?;
+    if is_theirs == Some(false) {
+        return Ok(Registered::NameTaken);
+    }
+    match device(db, *id)? {
+        Some(known) if !known.is_of(certificate) => return Ok(Registered::DeviceTaken),
+        _ => {}
+    }
+    db.prepare_cached("INSERT OR IGNORE INTO user VALUES (?1, ?2)")?
+        .execute(params![user.as_str(), identity_key])?;
+    db.prepare_cached(
+        "INSERT INTO device (device_id, user_id, signature_key, certificate)
+         VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (device_id) DO UPDATE SET certificate = excluded.certificate",
+    )?
+    .execute(params![
+        id.as_bytes(),
+        user.as_str(),
+        certificate.claims().signature_key.as_bytes(),
+        certificate.to_bytes(),
+    ])?;
+    Ok(Registered::Done)
+}
+
+pub(super) fn device(db: &Connection, device: DeviceId) -> Result<Option<Device>> {
+    let found = db
+        .prepare_cached(
+            "SELECT user_id, signature_key, identity_key
+             FROM device JOIN user USING (user_id) WHERE device_id = ?1",
+        )?
+        .query_row([device.as_bytes()], |row| {
+            Ok(Device {
+                address: DeviceAddress {
+                    user: typed(row, 0)?,
+                    device,
+                },
+                signature_key: typed(row, 1)?,
+                identity_key: typed(row, 2)?,
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn publish(
+    db: &Transaction<'_>,
+    device: DeviceId,
+    packages: &[StockedKeyPackage],
+    last_resort: Option<&StockedKeyPackage>,
+    now: UnixMillis,
+) -> Result<Published> {
+    db.prepare_cached("DELETE FROM key_package WHERE device_id = ?1 AND expires_seconds < ?2")?
+        .execute(params![device.as_bytes(), now.as_seconds()])?;
+    let fresh = unpublished(db, device, packages)?;
+    let stock: usize = db
+        .prepare_cached(
+            "SELECT count(*) FROM key_package WHERE device_id = ?1 AND message IS NOT NULL",
+        )?
+        .query_row([device.as_bytes()], |row| row.get(0))?;
+    let stock = stock + fresh.len();
+    if stock > limits::KEY_PACKAGES_MAX {
+        return Ok(Published::Full);
+    }
+    for package in fresh {
+        db.prepare_cached(
+            "INSERT INTO key_package (device_id, reference, expires_seconds, message)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            device.as_bytes(),
+            package.reference,
+            package.expires_seconds,
+            package.message,
+        ])?;
+    }
+    if let Some(package) = last_resort {
+        db.prepare_cached("INSERT OR REPLACE INTO last_resort_key_package VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                device.as_bytes(),
+                package.expires_seconds,
+                package.message,
+            ])?;
+    }
+    Ok(Published::Stock(stock))
+}
+
+/// Those that were never published, each once, in the order given.
+fn unpublished<'a>(
+    db: &Transaction<'_>,
+    device: DeviceId,
+    packages: &'a [StockedKeyPackage],
+) -> Result<Vec<&'a StockedKeyPackage>> {
+    let mut known =
+        db.prepare_cached("SELECT 1 FROM key_package WHERE device_id = ?1 AND reference = ?2")?;
+    let mut fresh: Vec<&StockedKeyPackage> = Vec::new();
+    for package in packages {
+        let repeated = fresh.iter().any(|p| p.reference == package.reference);
+        if !repeated && !known.exists(params![device.as_bytes(), package.reference])? {
+            fresh.push(package);
+        }
+    }
+    Ok(fresh)
+}
+
+pub(super) fn take(db: &Transaction<'_>, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>> {
+    let known = db
+        .prepare_cached("SELECT 1 FROM user WHERE user_id = ?1")?
+        .exists([take.user.as_str()])?;
+    if !known {
+        return Ok(None);
+    }
+    let devices: Vec<DeviceId> = db
+        .prepare_cached("SELECT device_id FROM device WHERE user_id = ?1 ORDER BY device_id")?
+        .query_map([take.user.as_str()], |row| typed(row, 0))?
+        .collect::<Result<_, _>>()?;
+    let mut taken = Vec::new();
+    for device in devices {
+        let message = match handed_out(db, take, device)? {
+            Some(again) => Some(again),
+            None => hand_out(db, take, device)?,
+        };
+        taken.extend(message);
+    }
+    Ok(Some(taken))
+}
+
+fn handed_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result<Option<Vec<u8>>> {
+    let message = db
+        .prepare_cached(
+            "SELECT message FROM handout
+             WHERE taker = ?1 AND request_id = ?2 AND device_id = ?3",
+        )?
+        .query_row(
+            params![
+                take.taker.as_bytes(),
+                take.request.as_bytes(),
+                device.as_bytes()
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(message)
+}
+
+/// The oldest in stock, or else the last-resort one, where either lives long enough.
+fn hand_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result<Option<Vec<u8>>> {
+    let usable_until = take.usable_until_seconds;
+    let stocked: Option<(i64, Vec<u8>)> = db
+        .prepare_cached(
+            "SELECT id, message FROM key_package
+             WHERE device_id = ?1 AND message IS NOT NULL AND expires_seconds >= ?2
+             ORDER BY id LIMIT 1",
+        )?
+        .query_row(params![device.as_bytes(), usable_until], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let message: Option<Vec<u8>> = match stocked {
+        Some((id, message)) => {
+            db.prepare_cached("UPDATE key_package SET message = NULL WHERE id = ?1")?
+                .execute([id])?;
+            Some(message)
+        }
+        None => db
+            .prepare_cached(
+                "SELECT message FROM last_resort_key_package
+                 WHERE device_id = ?1 AND expires_seconds >= ?2",
+            )?
+            .query_row(params![device.as_bytes(), usable_until], |row| row.get(0))
+            .optional()?,
+    };
+    if let Some(message) = &message {
+        db.prepare_cached("INSERT INTO handout VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                take.taker.as_bytes(),
+                take.request.as_bytes(),
+                device.as_bytes(),
+                message,
+            ])?;
+    }
+    Ok(message)
+}

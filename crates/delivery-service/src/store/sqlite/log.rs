@@ -1,0 +1,175 @@
+//! The log: one order per group, decided and written in one transaction.
+
+use conclave_protocol::{DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+
+use super::{
+    super::{Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
+    columns::typed,
+    groups, mailbox,
+};
+use crate::ordering::{Applied, Facts, Receipt, Verdict, decide};
+
+pub(super) fn facts(
+    db: &Connection,
+    group: GroupId,
+    sender: DeviceId,
+    request: RequestId,
+) -> Result<Facts> {
+    Ok(Facts {
+        head: groups::head(db, group)?,
+        is_member: groups::is_member(db, group, sender)?,
+        earlier: earlier(db, sender, request)?,
+    })
+}
+
+fn earlier(db: &Connection, sender: DeviceId, request: RequestId) -> Result<Option<Applied>> {
+    let applied = db
+        .prepare_cached(
+            "SELECT body_hash, sequence, accepted_millis FROM request
+             WHERE device_id = ?1 AND request_id = ?2",
+        )?
+        .query_row(params![sender.as_bytes(), request.as_bytes()], |row| {
+            Ok(Applied {
+                body_hash: typed(row, 0)?,
+                receipt: Receipt {
+                    sequence: Sequence(row.get(1)?),
+                    accepted: UnixMillis(row.get(2)?),
+                },
+            })
+        })
+        .optional()?;
+    Ok(applied)
+}
+
+pub(super) fn append(db: &Transaction<'_>, entry: &NewEntry<'_>) -> Result<Verdict> {
+    let facts = facts(db, entry.group, entry.sender, entry.request)?;
+    let verdict = decide(&facts, &entry.submission);
+    if let Verdict::Accept(sequence) = verdict {
+        insert(db, entry, sequence)?;
+        remember(db, entry, sequence)?;
+        move_head(db, entry, sequence)?;
+        if let Some(delta) = entry.effect.delta() {
+            groups::put_delta(db, entry.group, sequence, delta)?;
+        }
+        if let Effect::Commit { change, .. } = entry.effect {
+            change_epoch(db, entry, change, sequence)?;
+        }
+    }
+    Ok(verdict)
+}
+
+fn insert(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Result<()> {
+    db.prepare_cached("INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![
+            entry.group.as_bytes(),
+            sequence.0,
+            entry.submission.epoch.0,
+            number_of(entry.effect.kind()),
+            entry.sender.as_bytes(),
+            entry.accepted.0,
+            entry.message,
+        ])?;
+    Ok(())
+}
+
+fn remember(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Result<()> {
+    db.prepare_cached("INSERT INTO request VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            entry.sender.as_bytes(),
+            entry.request.as_bytes(),
+            entry.submission.body_hash,
+            sequence.0,
+            entry.accepted.0,
+        ])?;
+    Ok(())
+}
+
+fn move_head(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Result<()> {
+    let kind = entry.effect.kind();
+    db.prepare_cached(
+        "UPDATE mls_group SET sequence = ?2, epoch = epoch + ?3,
+         handshake = CASE WHEN ?4 THEN ?2 ELSE handshake END WHERE group_id = ?1",
+    )?
+    .execute(params![
+        entry.group.as_bytes(),
+        sequence.0,
+        i64::from(kind == EntryKind::Commit),
+        kind != EntryKind::Application,
+    ])?;
+    Ok(())
+}
+
+fn change_epoch(
+    db: &Transaction<'_>,
+    entry: &NewEntry<'_>,
+    change: &EpochChange<'_>,
+    sequence: Sequence,
+) -> Result<()> {
+    db.prepare_cached("UPDATE group_info SET message = ?2 WHERE group_id = ?1")?
+        .execute(params![entry.group.as_bytes(), change.group_info])?;
+    for device in &change.removed {
+        groups::part(db, entry.group, *device, sequence)?;
+    }
+    if let Some(welcome) = &change.welcome {
+        for (joiner, _) in &welcome.joiners {
+            groups::join(db, entry.group, *joiner, sequence)?;
+        }
+        let epoch = entry.submission.epoch.next();
+        groups::put_tree(db, entry.group, epoch, sequence, &welcome.tree)?;
+        mailbox::deliver(db, entry, sequence, welcome)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<Entry>> {
+    let mut statement = db.prepare_cached(
+        "SELECT sequence, epoch, kind, sender, accepted_millis, message FROM log
+         WHERE group_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4",
+    )?;
+    let mut rows = statement.query(params![
+        group.as_bytes(),
+        page.after.0,
+        page.up_to.0,
+        page.entries,
+    ])?;
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let entry = entry(row)?;
+        bytes += entry.message.len();
+        if bytes > page.bytes && !entries.is_empty() {
+            break;
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn entry(row: &Row<'_>) -> Result<Entry> {
+    Ok(Entry {
+        sequence: Sequence(row.get(0)?),
+        epoch: Epoch(row.get(1)?),
+        kind: kind_of(row.get(2)?)?,
+        sender: typed(row, 3)?,
+        accepted: UnixMillis(row.get(4)?),
+        message: row.get(5)?,
+    })
+}
+
+fn number_of(kind: EntryKind) -> u8 {
+    match kind {
+        EntryKind::Commit => 1,
+        EntryKind::Proposal => 2,
+        EntryKind::Application => 3,
+    }
+}
+
+fn kind_of(number: u8) -> Result<EntryKind> {
+    match number {
+        1 => Ok(EntryKind::Commit),
+        2 => Ok(EntryKind::Proposal),
+        3 => Ok(EntryKind::Application),
+        _ => Err(StoreError::Corrupt("kind of a log entry")),
+    }
+}

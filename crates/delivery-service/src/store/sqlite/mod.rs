@@ -1,0 +1,134 @@
+//! The store in one SQLite file: WAL, every transaction synced, one writer, readers beside it.
+//!
+//! All writes pass through [`SqliteStore::write`] and all reads through [`SqliteStore::read`]. The
+//! verbs stand in files of their own, as functions of a connection.
+
+mod accounts;
+mod columns;
+mod connection;
+mod groups;
+mod log;
+mod mailbox;
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use conclave_protocol::{DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, UnixMillis};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::{
+    Delta, Device, Entry, Identity, MailboxItem, NewEntry, NewGroup, Page, Published, Range,
+    Registered, Result, Snapshot, StockedKeyPackage, Store, Take, TreePart,
+};
+use crate::ordering::{Facts, Head, Verdict};
+use connection::Readers;
+
+pub(crate) use connection::OpenError;
+
+/// The store in one file.
+pub(crate) struct SqliteStore {
+    writer: Mutex<Connection>,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the database, made or brought up to date where needed.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self {
+            writer: Mutex::new(connection::open_writer(path)?),
+            readers: Readers::new(path),
+        })
+    }
+
+    /// Runs one write transaction. The seam where a thread that commits several at once will go.
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // The write lock is taken at once: taken later, it could fail in the middle.
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// Runs reads that see one state of the database.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.readers.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            work(&transaction)
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn identity(&self, fresh: &Identity) -> Result<Identity> {
+        self.write(|db| accounts::identity(db, fresh))
+    }
+
+    fn register(&self, certificate: &DeviceCertificate) -> Result<Registered> {
+        self.write(|db| accounts::register(db, certificate))
+    }
+
+    fn device(&self, device: DeviceId) -> Result<Option<Device>> {
+        self.read(|db| accounts::device(db, device))
+    }
+
+    fn publish_key_packages(
+        &self,
+        device: DeviceId,
+        packages: &[StockedKeyPackage],
+        last_resort: Option<&StockedKeyPackage>,
+        now: UnixMillis,
+    ) -> Result<Published> {
+        self.write(|db| accounts::publish(db, device, packages, last_resort, now))
+    }
+
+    fn take_key_packages(&self, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>> {
+        self.write(|db| accounts::take(db, take))
+    }
+
+    fn create_group(&self, group: &NewGroup<'_>) -> Result<bool> {
+        self.write(|db| groups::create(db, group))
+    }
+
+    fn facts(&self, group: GroupId, sender: DeviceId, request: RequestId) -> Result<Facts> {
+        self.read(|db| log::facts(db, group, sender, request))
+    }
+
+    fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {
+        self.write(|db| log::append(db, entry))
+    }
+
+    fn access(&self, group: GroupId, device: DeviceId) -> Result<Option<(Head, Vec<Range>)>> {
+        self.read(|db| groups::access(db, group, device))
+    }
+
+    fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
+        self.read(|db| log::read(db, group, page))
+    }
+
+    fn read_deltas(&self, group: GroupId, page: Page) -> Result<Vec<Delta>> {
+        self.read(|db| groups::read_deltas(db, group, page))
+    }
+
+    fn snapshot(&self, group: GroupId) -> Result<Option<Snapshot>> {
+        self.read(|db| groups::snapshot(db, group))
+    }
+
+    fn put_snapshot(&self, group: GroupId, snapshot: &Snapshot) -> Result<()> {
+        self.write(|db| groups::put_snapshot(db, group, snapshot))
+    }
+
+    fn tree_part(&self, group: GroupId, epoch: Epoch, part: u32) -> Result<Option<TreePart>> {
+        self.read(|db| groups::tree_part(db, group, epoch, part))
+    }
+
+    fn read_mailbox(&self, device: DeviceId, after: u64, limit: usize) -> Result<Vec<MailboxItem>> {
+        self.read(|db| mailbox::read(db, device, after, limit))
+    }
+
+    fn acknowledge_mailbox(&self, device: DeviceId, up_to: u64) -> Result<()> {
+        self.write(|db| mailbox::acknowledge(db, device, up_to))
+    }
+}
