@@ -1,14 +1,21 @@
-//! The operations.
+//! The engine itself, what each operation has around it, and the questions one can ask it.
+
+mod commit;
+mod create;
+mod join;
+mod message;
+mod process;
+mod review;
 
 use conclave_crypto::Crypto;
-use conclave_protocol::{Epoch, GroupId, UnixMillis};
+use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId};
+use openmls::prelude::{LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _};
+use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 
 use crate::{
-    Change, CreatedGroup, Device, Effects, EngineError, JoinedGroup, Member, PreparedCommit,
-    Processed, State,
+    Device, Effects, EngineError, Member, State, certificates, device::DeviceSigner,
+    storage::Overlay,
 };
-
-const NOT_BUILT: EngineError = EngineError::Internal("not built yet");
 
 /// Group key management for one device.
 ///
@@ -34,173 +41,35 @@ impl Engine {
         &self.device
     }
 
-    /// Makes KeyPackages to publish, each as an MLSMessage; their secrets are in the writes.
-    ///
-    /// # Errors
-    /// [`EngineError::TooLarge`] for more than
-    /// [`KEY_PACKAGES_MAX`](conclave_protocol::limits::KEY_PACKAGES_MAX).
-    pub fn key_packages(
-        &self,
-        state: &dyn State,
-        count: usize,
-        now: UnixMillis,
-    ) -> Result<Effects<Vec<Vec<u8>>>, EngineError> {
-        let _ = (state, count, now, &self.crypto);
-        Err(NOT_BUILT)
-    }
-
-    /// Makes a KeyPackage that may be used more than once, for when all others are taken
-    /// (RFC 9420 §16.8).
-    ///
-    /// # Errors
-    /// Those of the state.
-    pub fn last_resort_key_package(
-        &self,
-        state: &dyn State,
-        now: UnixMillis,
-    ) -> Result<Effects<Vec<u8>>, EngineError> {
-        let _ = (state, now);
-        Err(NOT_BUILT)
-    }
-
-    /// Creates a group with this device alone in it, in epoch 0.
-    ///
-    /// # Errors
-    /// [`EngineError::GroupExists`].
-    pub fn create_group(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-        now: UnixMillis,
-    ) -> Result<Effects<CreatedGroup>, EngineError> {
-        let _ = (state, group, now);
-        Err(NOT_BUILT)
-    }
-
-    /// Joins a group from a Welcome, with the tree of the epoch that the Welcome is for.
-    ///
-    /// A group of the same id from which this device was removed is replaced.
-    ///
-    /// # Errors
-    /// [`EngineError::GroupExists`], [`NotForThisDevice`](EngineError::NotForThisDevice), and
-    /// whatever is wrong with the Welcome, the tree or the group's rules.
-    pub fn join(
-        &self,
-        state: &dyn State,
-        welcome: &[u8],
-        ratchet_tree: &[u8],
-    ) -> Result<Effects<JoinedGroup>, EngineError> {
-        let _ = (state, welcome, ratchet_tree);
-        Err(NOT_BUILT)
-    }
-
-    /// Makes a Commit and keeps it as pending; Proposals that wait are committed by it too.
-    ///
-    /// # Errors
-    /// [`EngineError::PendingCommit`], [`Leaving`](EngineError::Leaving),
-    /// [`AlreadyMember`](EngineError::AlreadyMember), [`NotAMember`](EngineError::NotAMember),
-    /// [`RemovesSelf`](EngineError::RemovesSelf), [`TooLarge`](EngineError::TooLarge).
-    pub fn commit(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-        change: Change,
-        now: UnixMillis,
-    ) -> Result<Effects<PreparedCommit>, EngineError> {
-        let _ = (state, group, change, now);
-        Err(NOT_BUILT)
-    }
-
-    /// Whether a Commit of this device is pending.
-    ///
-    /// # Errors
-    /// [`EngineError::UnknownGroup`].
-    pub fn has_pending_commit(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-    ) -> Result<bool, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
-    }
-
-    /// Moves to the epoch that the pending Commit starts; gives that epoch.
-    ///
-    /// # Errors
-    /// [`EngineError::NoPendingCommit`].
-    pub fn merge_pending(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-    ) -> Result<Effects<Epoch>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
-    }
-
-    /// Forgets the pending Commit, if there is one.
-    ///
-    /// # Errors
-    /// [`EngineError::UnknownGroup`].
-    pub fn discard_pending(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-    ) -> Result<Effects<()>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
-    }
-
-    /// The Proposal by which this device leaves, to be submitted. It counts once it is in the log,
-    /// for this device too, so there is nothing to write.
-    ///
-    /// # Errors
-    /// [`EngineError::Leaving`] where it is in the log of this epoch already.
-    pub fn leave(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
-    }
-
-    /// Encrypts an application message; `franking` is authenticated with it and readable by the
-    /// service. Apply the writes before the message leaves, or a later one reuses its key.
-    ///
-    /// # Errors
-    /// [`EngineError::PendingProposals`], [`TooLarge`](EngineError::TooLarge).
-    pub fn encrypt(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-        content: &[u8],
-        franking: Option<&[u8]>,
-    ) -> Result<Effects<Vec<u8>>, EngineError> {
-        let _ = (state, group, content, franking);
-        Err(NOT_BUILT)
-    }
-
-    /// Takes in the next entry of the group's log, which the service accepted at `accepted_at`.
-    /// That time is part of the log, so all members judge certificates alike.
-    ///
-    /// # Errors
-    /// [`EngineError::WrongEpoch`], [`Undecryptable`](EngineError::Undecryptable),
-    /// [`Malformed`](EngineError::Malformed), [`Invalid`](EngineError::Invalid),
-    /// [`Certificate`](EngineError::Certificate), [`Violation`](EngineError::Violation).
-    pub fn process(
-        &self,
-        state: &dyn State,
-        group: GroupId,
-        message: &[u8],
-        accepted_at: UnixMillis,
-    ) -> Result<Effects<Processed>, EngineError> {
-        let _ = (state, group, message, accepted_at);
-        Err(NOT_BUILT)
-    }
-
     /// The members, in the order of their leaves.
     ///
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn roster(&self, state: &dyn State, group: GroupId) -> Result<Vec<Member>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
+        self.look(state, |provider| {
+            certificates::members(&load(provider, group)?)
+                .map(|member| member.map(Member::from))
+                .collect()
+        })
+    }
+
+    /// The members whose Proposal to leave waits for somebody else's Commit.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownGroup`].
+    pub fn pending_leaves(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+    ) -> Result<Vec<DeviceAddress>, EngineError> {
+        self.look(state, |provider| {
+            let group = load(provider, group)?;
+            let leaving = commit::leaving(&group);
+            let certificates = leaving.into_iter().map(|leaf| certificates::member(&group, leaf));
+            certificates
+                .map(|certificate| Ok(certificate?.address().clone()))
+                .collect()
+        })
     }
 
     /// The epoch that the group is in.
@@ -208,8 +77,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn epoch(&self, state: &dyn State, group: GroupId) -> Result<Epoch, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
+        self.look(state, |provider| Ok(epoch_of(&load(provider, group)?)))
     }
 
     /// What two members compare to see that they are in the same epoch of the same group
@@ -222,8 +90,10 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<Vec<u8>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
+        self.look(state, |provider| {
+            let group = load(provider, group)?;
+            Ok(group.epoch_authenticator().as_slice().to_vec())
+        })
     }
 
     /// The GroupInfo of the current epoch as an MLSMessage, signed, without the tree.
@@ -231,8 +101,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`], [`Evicted`](EngineError::Evicted).
     pub fn group_info(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
+        self.look(state, |provider| {
+            self.signed_group_info(&load_active(provider, group)?)
+        })
     }
 
     /// The ratchet tree of the current epoch.
@@ -240,8 +111,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn ratchet_tree(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
+        self.look(state, |provider| encode_tree(&load(provider, group)?))
     }
 
     /// Deletes the group and every secret of it.
@@ -253,7 +123,147 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<Effects<()>, EngineError> {
-        let _ = (state, group);
-        Err(NOT_BUILT)
+        self.transact(state, |provider| {
+            delete(provider, &mut load(provider, group)?)
+        })
     }
+
+    /// Runs an operation over the state; what it wrote leaves with its value.
+    fn transact<T>(
+        &self,
+        state: &dyn State,
+        operation: impl FnOnce(&Provider<'_>) -> Result<T, EngineError>,
+    ) -> Result<Effects<T>, EngineError> {
+        let provider = Provider {
+            crypto: &self.crypto,
+            storage: Overlay::new(state),
+        };
+        let result = operation(&provider);
+        // Where storage failed, that is the reason, whatever OpenMLS made of it.
+        let writes = provider.storage.into_writes()?;
+        Ok(Effects {
+            value: result?,
+            writes,
+        })
+    }
+
+    /// Runs an operation whose writes, if it has any, are not wanted.
+    fn look<T>(
+        &self,
+        state: &dyn State,
+        operation: impl FnOnce(&Provider<'_>) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        Ok(self.transact(state, operation)?.value)
+    }
+
+    fn signer(&self) -> DeviceSigner<'_> {
+        self.device.signer()
+    }
+
+    fn signed_group_info(&self, group: &MlsGroup) -> Result<Vec<u8>, EngineError> {
+        let group_info = group
+            .export_group_info(&self.crypto, &self.signer(), false)
+            .map_err(|_| EngineError::Internal("a GroupInfo cannot be made"))?;
+        encode(&group_info)
+    }
+}
+
+/// What OpenMLS works with during one operation.
+struct Provider<'a> {
+    crypto: &'a Crypto,
+    storage: Overlay<'a>,
+}
+
+impl<'a> OpenMlsProvider for Provider<'a> {
+    type CryptoProvider = Crypto;
+    type RandProvider = Crypto;
+    type StorageProvider = Overlay<'a>;
+
+    fn storage(&self) -> &Self::StorageProvider {
+        &self.storage
+    }
+
+    fn crypto(&self) -> &Self::CryptoProvider {
+        self.crypto
+    }
+
+    fn rand(&self) -> &Self::RandProvider {
+        self.crypto
+    }
+}
+
+impl From<(LeafNodeIndex, DeviceCertificate)> for Member {
+    fn from((leaf, certificate): (LeafNodeIndex, DeviceCertificate)) -> Self {
+        Self {
+            leaf_index: leaf.u32(),
+            certificate,
+        }
+    }
+}
+
+fn load(provider: &Provider<'_>, group: GroupId) -> Result<MlsGroup, EngineError> {
+    MlsGroup::load(&provider.storage, &mls_group_id(group))
+        .map_err(|_| EngineError::Corrupt)?
+        .ok_or(EngineError::UnknownGroup)
+}
+
+fn load_active(provider: &Provider<'_>, group: GroupId) -> Result<MlsGroup, EngineError> {
+    let group = load(provider, group)?;
+    if group.is_active() {
+        Ok(group)
+    } else {
+        Err(EngineError::Evicted)
+    }
+}
+
+/// Makes sure that nothing is in the way of a new group of this id: an active one of the same id is
+/// an error, one that this device was removed from is deleted.
+fn make_room(provider: &Provider<'_>, group: GroupId) -> Result<(), EngineError> {
+    match load(provider, group) {
+        Ok(group) if group.is_active() => Err(EngineError::GroupExists),
+        Ok(mut group) => delete(provider, &mut group),
+        Err(EngineError::UnknownGroup) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn delete(provider: &Provider<'_>, group: &mut MlsGroup) -> Result<(), EngineError> {
+    let storage = &provider.storage;
+    // OpenMLS leaves the private keys of the tree behind.
+    let leaf_index = group.own_leaf_index().u32();
+    storage
+        .delete_encryption_epoch_key_pairs(group.group_id(), &group.epoch(), leaf_index)
+        .and_then(|()| group.delete(storage))
+        .map_err(|_| EngineError::Corrupt)
+}
+
+fn leaf_of(group: &MlsGroup, device: DeviceId) -> Result<Option<LeafNodeIndex>, EngineError> {
+    for member in certificates::members(group) {
+        let (leaf, certificate) = member?;
+        if certificate.address().device == device {
+            return Ok(Some(leaf));
+        }
+    }
+    Ok(None)
+}
+
+fn mls_group_id(group: GroupId) -> openmls::prelude::GroupId {
+    openmls::prelude::GroupId::from_slice(group.as_bytes())
+}
+
+fn epoch_of(group: &MlsGroup) -> Epoch {
+    Epoch(group.epoch().as_u64())
+}
+
+fn encode(message: &MlsMessageOut) -> Result<Vec<u8>, EngineError> {
+    message
+        .to_bytes()
+        .map_err(|_| EngineError::Internal("a message cannot be encoded"))
+}
+
+fn encode_tree(group: &MlsGroup) -> Result<Vec<u8>, EngineError> {
+    group
+        .export_ratchet_tree()
+        .tls_serialize_detached()
+        .map_err(|_| EngineError::Internal("a tree cannot be encoded"))
 }
