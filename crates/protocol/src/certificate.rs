@@ -165,11 +165,18 @@ impl DeviceCertificate {
     /// # Errors
     /// [`CertificateError::Expired`] or [`CertificateError::OtherKey`].
     pub fn check(&self, signature_key: &[u8], now: UnixMillis) -> Result<(), CertificateError> {
-        let claims = &self.claims;
-        if signature_key != claims.signature_key.as_bytes() {
+        if signature_key != self.claims.signature_key.as_bytes() {
             return Err(CertificateError::OtherKey);
         }
-        let valid = claims.not_before_seconds..=claims.not_after_seconds;
+        self.check_time(now)
+    }
+
+    /// Checks that the certificate is valid at `now`.
+    ///
+    /// # Errors
+    /// [`CertificateError::Expired`].
+    pub fn check_time(&self, now: UnixMillis) -> Result<(), CertificateError> {
+        let valid = self.claims.not_before_seconds..=self.claims.not_after_seconds;
         if !valid.contains(&now.as_seconds()) {
             return Err(CertificateError::Expired);
         }
