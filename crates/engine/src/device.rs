@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use conclave_protocol::{CertificateError, DeviceAddress, DeviceCertificate, SigningKey};
+use conclave_protocol::{
+    CertificateError, DeviceAddress, DeviceCertificate, SigningKey, UnixMillis,
+};
 use openmls::prelude::{CredentialWithKey, SignatureScheme};
 use openmls_traits::signatures::{Signer, SignerError};
 
@@ -37,6 +39,11 @@ impl Device {
     #[must_use]
     pub fn address(&self) -> &DeviceAddress {
         self.certificate.address()
+    }
+
+    /// Checks that others will accept what this device signs at `now`.
+    pub(crate) fn check(&self, now: UnixMillis) -> Result<(), CertificateError> {
+        self.certificate.check_time(now)
     }
 
     pub(crate) fn signer(&self) -> DeviceSigner<'_> {

@@ -65,7 +65,9 @@ impl Engine {
         self.look(state, |provider| {
             let group = load(provider, group)?;
             let leaving = commit::leaving(&group);
-            let certificates = leaving.into_iter().map(|leaf| certificates::member(&group, leaf));
+            let certificates = leaving
+                .into_iter()
+                .map(|leaf| certificates::member(&group, leaf));
             certificates
                 .map(|certificate| Ok(certificate?.address().clone()))
                 .collect()

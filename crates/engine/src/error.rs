@@ -1,5 +1,7 @@
 //! What can go wrong, by whose fault it is.
 
+use std::error::Error as StdError;
+
 use conclave_protocol::{CertificateError, Epoch, RulesError};
 use thiserror::Error;
 
@@ -66,9 +68,10 @@ pub enum EngineError {
     /// The Welcome was made for a KeyPackage whose secrets are not in the state.
     #[error("the welcome is for no key package of this device")]
     NotForThisDevice,
-    /// OpenMLS found the message invalid by RFC 9420: a signature, a tag, a tree or a Proposal.
-    #[error("the message is not valid in MLS: {0}")]
-    Invalid(&'static str),
+    /// OpenMLS found the message invalid by RFC 9420: a signature, a tag, a tree or a Proposal. The
+    /// source says which.
+    #[error("the message is not valid in MLS")]
+    Invalid(#[source] Box<dyn StdError + Send + Sync>),
     /// A leaf's certificate is not accepted.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -89,6 +92,12 @@ pub enum EngineError {
     /// Something that this program takes to be impossible.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+impl EngineError {
+    pub(crate) fn invalid(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Invalid(Box::new(source))
+    }
 }
 
 /// What breaks rules version 1 ([`GroupRules`](conclave_protocol::GroupRules)).

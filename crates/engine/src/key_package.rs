@@ -1,8 +1,14 @@
 //! KeyPackages of other devices, checked.
 
-use conclave_protocol::{DeviceCertificate, UnixMillis};
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::EngineError;
+use conclave_crypto::Crypto;
+use conclave_protocol::{DeviceCertificate, UnixMillis, limits::KEY_PACKAGE_BYTES_MAX};
+use openmls::prelude::{
+    MlsMessageBodyIn, MlsMessageIn, ProtocolVersion, tls_codec::DeserializeBytes as _,
+};
+
+use crate::{EngineError, RuleViolation, certificates, profile};
 
 /// A KeyPackage by which its device can be added to a group. One that exists has been checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,17 +22,49 @@ impl KeyPackage {
     /// capabilities, and that its certificate is valid at `now` for its key (RFC 9420 §10.1).
     ///
     /// # Errors
-    /// [`EngineError::Malformed`], [`Invalid`](EngineError::Invalid),
-    /// [`Certificate`](EngineError::Certificate) or [`Violation`](EngineError::Violation).
+    /// [`EngineError::Malformed`], [`TooLarge`](EngineError::TooLarge),
+    /// [`Invalid`](EngineError::Invalid), [`Certificate`](EngineError::Certificate) or
+    /// [`Violation`](EngineError::Violation).
     pub fn from_bytes(bytes: &[u8], now: UnixMillis) -> Result<Self, EngineError> {
-        let _ = (bytes, now);
-        Err(EngineError::Internal("not built yet"))
+        if bytes.len() > KEY_PACKAGE_BYTES_MAX {
+            return Err(EngineError::TooLarge);
+        }
+        let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes);
+        let Ok(MlsMessageBodyIn::KeyPackage(unverified)) = message.map(MlsMessageIn::extract)
+        else {
+            return Err(EngineError::Malformed);
+        };
+        let inner = unverified
+            .validate(&Crypto::default(), ProtocolVersion::Mls10)
+            .map_err(EngineError::invalid)?;
+        if inner.ciphersuite() != profile::SUITE {
+            return Err(RuleViolation::Capabilities.into());
+        }
+        let key_package = Self {
+            certificate: certificates::verify_leaf(inner.leaf_node())?,
+            inner,
+        };
+        key_package.check(now)?;
+        Ok(key_package)
     }
 
     /// Who the device is.
     #[must_use]
     pub fn certificate(&self) -> &DeviceCertificate {
         &self.certificate
+    }
+
+    /// Checks that it may still be used.
+    pub(crate) fn check(&self, now: UnixMillis) -> Result<(), EngineError> {
+        self.certificate.check_time(now)?;
+        // RFC 9420 §7.2, and §7.3 for the longest lifetime that is accepted.
+        let lifetime = self.inner.life_time();
+        if !lifetime.has_acceptable_range() {
+            return Err(EngineError::Malformed);
+        }
+        lifetime
+            .validate_with_time(UNIX_EPOCH + Duration::from_millis(now.0))
+            .map_err(EngineError::invalid)
     }
 
     pub(crate) fn into_inner(self) -> openmls::prelude::KeyPackage {

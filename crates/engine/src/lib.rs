@@ -11,11 +11,14 @@
 #![forbid(unsafe_code)]
 
 mod certificates;
+mod codec;
 mod device;
 mod engine;
 mod error;
 mod key_package;
+mod profile;
 mod state;
+mod storage;
 mod types;
 
 pub use device::Device;

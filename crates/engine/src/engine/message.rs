@@ -1,0 +1,69 @@
+//! Application messages and the Proposal to leave.
+
+use conclave_protocol::{
+    COMPONENT_FRANKING, GroupId,
+    limits::{CONTENT_BYTES_MAX, FRANKING_ITEM_BYTES_MAX},
+};
+use openmls::framing::SafeAadItem;
+
+use super::{Engine, commit::leaving, encode, load_active};
+use crate::{Effects, EngineError, State};
+
+impl Engine {
+    /// Encrypts an application message; `franking` is authenticated with it and readable by the
+    /// service. Apply the writes before the message leaves, or a later one reuses its key.
+    ///
+    /// # Errors
+    /// [`EngineError::PendingProposals`], [`TooLarge`](EngineError::TooLarge).
+    pub fn encrypt(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+        content: &[u8],
+        franking: Option<&[u8]>,
+    ) -> Result<Effects<Vec<u8>>, EngineError> {
+        let franking_bytes = franking.map_or(0, <[u8]>::len);
+        if content.len() > CONTENT_BYTES_MAX || franking_bytes > FRANKING_ITEM_BYTES_MAX {
+            return Err(EngineError::TooLarge);
+        }
+        let items = franking
+            .map(|item| SafeAadItem::new(COMPONENT_FRANKING, item.to_vec()))
+            .into_iter()
+            .collect();
+        self.transact(state, |provider| {
+            let mut group = load_active(provider, group)?;
+            if group.has_pending_proposals() {
+                return Err(EngineError::PendingProposals); // RFC 9420 §12.4
+            }
+            group
+                .set_safe_aad(items)
+                .map_err(|_| EngineError::Internal("a franking item cannot be attached"))?;
+            let message = group
+                .create_message(provider, &self.signer(), content)
+                .map_err(|_| EngineError::Internal("a message cannot be encrypted"))?;
+            encode(&message)
+        })
+    }
+
+    /// The Proposal by which this device leaves, to be submitted. It counts once it is in the log,
+    /// for this device too, so there is nothing to write.
+    ///
+    /// # Errors
+    /// [`EngineError::Leaving`] where it is in the log of this epoch already.
+    pub fn leave(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
+        self.look(state, |provider| {
+            let mut group = load_active(provider, group)?;
+            if leaving(&group).contains(&group.own_leaf_index()) {
+                return Err(EngineError::Leaving);
+            }
+            // OpenMLS asks that no Commit is pending. Here none is lost: the writes are dropped.
+            group
+                .clear_pending_commit(&provider.storage)
+                .map_err(|_| EngineError::Corrupt)?;
+            let proposal = group
+                .leave_group_via_self_remove(provider, &self.signer())
+                .map_err(|_| EngineError::Internal("a proposal cannot be made"))?;
+            encode(&proposal)
+        })
+    }
+}

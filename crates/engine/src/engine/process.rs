@@ -1,0 +1,179 @@
+//! Taking in the entries of a group's log.
+
+use conclave_protocol::{
+    COMPONENT_FRANKING, GroupId, UnixMillis,
+    limits::{APPLICATION_MESSAGE_BYTES_MAX, COMMIT_BYTES_MAX},
+};
+use openmls::{
+    group::QueuedProposal,
+    prelude::{
+        LeafNodeIndex, MlsGroup, MlsMessageIn, ProcessMessageError, ProcessedMessage,
+        ProcessedMessageContent, Proposal, ProtocolMessage, Sender, StagedCommit, ValidationError,
+        tls_codec::DeserializeBytes as _,
+    },
+};
+
+use super::{
+    Engine, Provider, commit::leaving, epoch_of, load_active, mls_group_id, review::Review,
+};
+use crate::{
+    Effects, EngineError, Processed, ProposalKind, RuleViolation, State, certificates,
+    storage::StorageError,
+};
+
+impl Engine {
+    /// Takes in the next entry of the group's log, which the service accepted at `accepted_at`.
+    /// That time is part of the log, so all members judge certificates alike.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongEpoch`], [`Undecryptable`](EngineError::Undecryptable),
+    /// [`Malformed`](EngineError::Malformed), [`Invalid`](EngineError::Invalid),
+    /// [`Certificate`](EngineError::Certificate), [`Violation`](EngineError::Violation).
+    pub fn process(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+        message: &[u8],
+        accepted_at: UnixMillis,
+    ) -> Result<Effects<Processed>, EngineError> {
+        let message = parse(message)?;
+        if *message.group_id() != mls_group_id(group) {
+            return Err(EngineError::WrongGroup);
+        }
+        self.transact(state, |provider| {
+            let mut group = load_active(provider, group)?;
+            check_header(&group, &message)?;
+            let processed = group.process_message(provider, message).map_err(refused)?;
+            let sender = processed.sender().clone();
+            take_in(provider, &mut group, &sender, processed, accepted_at)
+        })
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<ProtocolMessage, EngineError> {
+    if bytes.len() > COMMIT_BYTES_MAX {
+        return Err(EngineError::TooLarge);
+    }
+    let message: ProtocolMessage = MlsMessageIn::tls_deserialize_exact_bytes(bytes)
+        .map_err(|_| EngineError::Malformed)?
+        .try_into_protocol_message()
+        .map_err(|_| EngineError::Malformed)?;
+    let is_private = matches!(message, ProtocolMessage::PrivateMessage(_));
+    if is_private && bytes.len() > APPLICATION_MESSAGE_BYTES_MAX {
+        return Err(EngineError::TooLarge);
+    }
+    Ok(message)
+}
+
+fn check_header(group: &MlsGroup, message: &ProtocolMessage) -> Result<(), EngineError> {
+    if message.epoch() != group.epoch() {
+        return Err(EngineError::WrongEpoch {
+            current: epoch_of(group),
+        });
+    }
+    match message {
+        ProtocolMessage::PublicMessage(message) => match message.sender() {
+            Sender::Member(_) | Sender::NewMemberCommit => Ok(()),
+            Sender::External(_) | Sender::NewMemberProposal => {
+                Err(RuleViolation::ExternalSender.into())
+            }
+        },
+        ProtocolMessage::PrivateMessage(_) => Ok(()),
+    }
+}
+
+fn take_in(
+    provider: &Provider<'_>,
+    group: &mut MlsGroup,
+    sender: &Sender,
+    message: ProcessedMessage,
+    accepted_at: UnixMillis,
+) -> Result<Processed, EngineError> {
+    let franking = message
+        .safe_aad_item(COMPONENT_FRANKING)
+        .map(<[u8]>::to_vec);
+    match message.into_content() {
+        ProcessedMessageContent::ApplicationMessage(content) => {
+            let certificate = certificates::member(group, leaf_of_member(sender)?)?;
+            certificate.check_time(accepted_at)?;
+            Ok(Processed::Application {
+                sender: certificate.address().clone(),
+                epoch: epoch_of(group),
+                content: content.into_bytes(),
+                franking,
+            })
+        }
+        ProcessedMessageContent::ProposalMessage(proposal) => {
+            take_in_proposal(provider, group, sender, *proposal)
+        }
+        ProcessedMessageContent::StagedCommitMessage(commit) => {
+            take_in_commit(provider, group, sender, *commit, accepted_at)
+        }
+        ProcessedMessageContent::OwnPrivateMessage => Ok(Processed::OwnMessage),
+        ProcessedMessageContent::OwnPendingCommit => Ok(Processed::OwnCommit),
+        ProcessedMessageContent::ExternalJoinProposalMessage(_) => {
+            Err(RuleViolation::ExternalSender.into())
+        }
+        ProcessedMessageContent::UnresolvedAppDataCommit(_) => Err(RuleViolation::Proposal.into()),
+    }
+}
+
+fn take_in_proposal(
+    provider: &Provider<'_>,
+    group: &mut MlsGroup,
+    sender: &Sender,
+    proposal: QueuedProposal,
+) -> Result<Processed, EngineError> {
+    let leaf = leaf_of_member(sender)?;
+    if !matches!(proposal.proposal(), Proposal::SelfRemove) {
+        return Err(RuleViolation::Proposal.into());
+    }
+    // This also bounds the queue: at most one Proposal waits for each member.
+    if leaving(group).contains(&leaf) {
+        return Err(RuleViolation::AlreadyLeaving.into());
+    }
+    group
+        .store_pending_proposal(&provider.storage, proposal)
+        .map_err(|_| EngineError::Corrupt)?;
+    Ok(Processed::Proposal {
+        from: certificates::member(group, leaf)?.address().clone(),
+        kind: ProposalKind::Leave,
+    })
+}
+
+fn take_in_commit(
+    provider: &Provider<'_>,
+    group: &mut MlsGroup,
+    sender: &Sender,
+    commit: StagedCommit,
+    accepted_at: UnixMillis,
+) -> Result<Processed, EngineError> {
+    let review = Review::new(group, sender, &commit, accepted_at)?;
+    let removed_self = commit.self_removed();
+    group
+        .merge_staged_commit(provider, commit)
+        .map_err(|_| EngineError::Internal("a commit cannot be merged"))?;
+    Ok(Processed::Commit {
+        by: review.by,
+        epoch: epoch_of(group),
+        added: review.added,
+        removed: review.removed,
+        removed_self,
+    })
+}
+
+fn leaf_of_member(sender: &Sender) -> Result<LeafNodeIndex, RuleViolation> {
+    match sender {
+        Sender::Member(leaf) => Ok(*leaf),
+        _ => Err(RuleViolation::ExternalSender),
+    }
+}
+
+fn refused(error: ProcessMessageError<StorageError>) -> EngineError {
+    match error {
+        ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(_)) => {
+            EngineError::Undecryptable
+        }
+        error => EngineError::invalid(error),
+    }
+}
