@@ -1,1 +1,57 @@
-fn main() {}
+//! `conclave`: one binary, each command thin over a crate.
+
+mod args;
+mod chat;
+mod completions;
+mod demo;
+mod hints;
+mod output;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Args, Command},
+    output::Output,
+};
+
+/// OpenMLS recurses deeper in debug builds than the default stack of 2 MiB always holds.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let output = Output::new(args.json);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(args, &output)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
+    match args.command {
+        Command::Serve(serve) => serve::run(serve, output).await,
+        Command::Demo(demo) => demo::run(demo).await,
+        Command::Completions { shell } => completions::run(shell),
+        Command::Register { name, server } => {
+            chat::register(&args.home, &name, &server, output).await
+        }
+        Command::Whoami => chat::whoami(&args.home, output),
+        Command::Group { command } => chat::group(&args.home, command, output).await,
+        Command::Send { group, text } => chat::send(&args.home, &group, &text, output).await,
+        Command::Read(read) => chat::read(&args.home, &read, output).await,
+    }
+}

@@ -1,1 +1,33 @@
-//! placeholder
+//! The library that an application links: a device of a user, its groups, and what is said there.
+//!
+//! A [`Client`] keeps everything durable in a home folder and talks to one delivery service. What
+//! an application asks for becomes an *intent* in the outbox before anything leaves; the log of the
+//! group says when it has happened. So a program that dies at any moment comes back with a working
+//! group, and what it had asked for still happens, once.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), conclave_client::ClientError> {
+//! use conclave_client::Client;
+//!
+//! let alice = Client::register("alice".as_ref(), "alice", "http://127.0.0.1:4400").await?;
+//! let club = alice.create_group("club").await?;
+//! alice.add(club, &[alice.user_named("bob")?]).await?;
+//! alice.send(club, "hello").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod error;
+mod events;
+mod intent;
+mod local;
+mod remote;
+mod sync;
+mod types;
+
+pub use client::Client;
+pub use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
+pub use error::ClientError;
+pub use events::Events;
+pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Standing};

@@ -1,0 +1,165 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+/// End-to-end encrypted messaging for very large groups.
+///
+/// Start with `conclave demo`. To chat: `conclave serve` in one terminal; then
+/// `conclave --home alice register alice --server http://127.0.0.1:4400`, the same for bob, and
+/// `conclave --home alice group create club`, `conclave --home alice group add club bob`,
+/// `conclave --home alice send club "hello"`, `conclave --home bob read club`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "conclave",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Args {
+    /// Folder that holds your account and messages; two homes are two people
+    #[arg(
+        long,
+        global = true,
+        env = "CONCLAVE_HOME",
+        default_value_os_t = default_home(),
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath
+    )]
+    pub(crate) home: PathBuf,
+
+    /// Print data as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a delivery service
+    Serve(Serve),
+    /// See it work: a real server and several people, with every claim checked
+    Demo(Demo),
+    /// Register a new user at a server, with this home as the first device
+    Register {
+        /// The name you want, for example alice
+        name: String,
+        /// The server's address, for example http://127.0.0.1:4400
+        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+        server: String,
+    },
+    /// Show whose home this is
+    Whoami,
+    /// Create groups and change who is in them
+    Group {
+        #[command(subcommand)]
+        command: Group,
+    },
+    /// Send a line of text to a group
+    Send {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// What to say
+        text: String,
+    },
+    /// Read a group's messages
+    Read(Read),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4400")]
+    pub(crate) listen: SocketAddr,
+    /// Folder for the server's data
+    #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
+    pub(crate) data: PathBuf,
+    /// The server's name, which is the part after the @ of its users; it can't be changed later
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub(crate) name: String,
+    /// Listen without encryption on an address that others can reach
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// How many people take part
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u16).range(3..=2000)
+    )]
+    pub(crate) members: u16,
+    /// Keep the server's and everybody's data in this folder, which must be empty or new
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// Create a group with you in it
+    Create {
+        /// What to call it
+        name: String,
+    },
+    /// List your groups
+    List,
+    /// Add users to a group
+    Add {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// Users, for example bob, or bob@example.org
+        #[arg(required = true)]
+        users: Vec<String>,
+    },
+    /// Remove users from a group
+    Remove {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// Users, for example bob, or bob@example.org
+        #[arg(required = true)]
+        users: Vec<String>,
+    },
+    /// Leave a group; another member's device confirms it
+    Leave {
+        /// The group's name, or the beginning of its id
+        group: String,
+    },
+    /// List a group's members
+    Members {
+        /// The group's name, or the beginning of its id
+        group: String,
+    },
+    /// Renew your keys in a group
+    Update {
+        /// The group's name, or the beginning of its id
+        group: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Read {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// Go on printing what comes, until interrupted
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only what stands after this place in the group's log
+    #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+    pub(crate) after: u64,
+}
+
+fn default_home() -> PathBuf {
+    std::env::home_dir().unwrap_or_default().join(".conclave")
+}

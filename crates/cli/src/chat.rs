@@ -1,0 +1,220 @@
+//! The commands of a person who chats.
+
+use std::path::Path;
+
+use conclave_client::{
+    Client, ClientError, Event, Group as ClientGroup, GroupId, Receipt, Sequence, Standing, UserId,
+};
+use serde_json::json;
+
+use crate::{
+    args::{Group, Read},
+    output::{Output, printable, short},
+};
+
+/// Entries that are read from the local history at once.
+const HISTORY_PAGE: usize = 1000;
+
+pub(crate) async fn register(
+    home: &Path,
+    name: &str,
+    server: &str,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let client = Client::register(home, name, server).await?;
+    let text = format!("registered as {}", client.user());
+    output.show(&text, &identity(&client))?;
+    Ok(())
+}
+
+pub(crate) fn whoami(home: &Path, output: &Output) -> anyhow::Result<()> {
+    let client = Client::open(home)?;
+    let text = format!("{} on device {}", client.user(), client.device());
+    output.show(&text, &identity(&client))?;
+    Ok(())
+}
+
+pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyhow::Result<()> {
+    let client = Client::open(home)?;
+    match command {
+        Group::Create { name } => {
+            let id = client.create_group(&name).await?;
+            let text = format!("created {}", printable(&name));
+            output.show(&text, &json!({ "group": id.to_string(), "name": name }))?;
+        }
+        Group::List => {
+            let synced = client.sync().await;
+            list(&client, output).await?;
+            synced?;
+        }
+        Group::Add { group, users } => {
+            let (users, (group, _)) = (named(&client, &users)?, find(&client, &group).await?);
+            let receipt = client.add(group.id, &users).await?;
+            changed(output, "added", &client, &group, &users, receipt)?;
+        }
+        Group::Remove { group, users } => {
+            let (users, (group, _)) = (named(&client, &users)?, find(&client, &group).await?);
+            let receipt = client.remove(group.id, &users).await?;
+            changed(output, "removed", &client, &group, &users, receipt)?;
+        }
+        Group::Leave { group } => {
+            let (group, _) = find(&client, &group).await?;
+            let receipt = client.leave(group.id).await?;
+            let text = "asked to leave; it takes effect when another member's device confirms it";
+            output.show(text, &landed(group.id, receipt))?;
+        }
+        Group::Members { group } => {
+            let (group, synced) = find(&client, &group).await?;
+            members(&client, &group, output).await?;
+            synced?;
+        }
+        Group::Update { group } => {
+            let (group, _) = find(&client, &group).await?;
+            let receipt = client.update(group.id).await?;
+            output.show("renewed your keys", &landed(group.id, receipt))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn send(
+    home: &Path,
+    group: &str,
+    text: &str,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let client = Client::open(home)?;
+    // Where the server is away, the group may be known all the same, and the text is kept.
+    let (group, _) = find(&client, group).await?;
+    let receipt = client.send(group.id, text).await?;
+    output.show("sent", &landed(group.id, receipt))?;
+    Ok(())
+}
+
+pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::Result<()> {
+    let client = Client::open(home)?;
+    let (group, synced) = find(&client, &read.group).await?;
+    let mut shown = print_history(&client, group.id, Sequence(read.after), output).await?;
+    synced?;
+    if read.follow {
+        let mut events = client.events();
+        while let Some(event) = events.next().await {
+            // Another program may have read the log for this home, so the history is what counts.
+            match event? {
+                Event::Disconnected => tracing::warn!("connection lost, trying again"),
+                _ => shown = print_history(&client, group.id, shown, output).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads what waits at the server, then finds a group. A group that is not known here may be one
+/// that only the server could have told of, so then its absence is the error.
+async fn find(
+    client: &Client,
+    group: &str,
+) -> Result<(ClientGroup, Result<(), ClientError>), ClientError> {
+    let synced = client.sync().await.map(drop);
+    match (client.group_named(group).await, synced) {
+        (Ok(group), synced) => Ok((group, synced)),
+        (Err(ClientError::UnknownGroup(_)), Err(error)) | (Err(error), _) => Err(error),
+    }
+}
+
+async fn print_history(
+    client: &Client,
+    group: GroupId,
+    mut after: Sequence,
+    output: &Output,
+) -> anyhow::Result<Sequence> {
+    loop {
+        let entries = client.history(group, after, HISTORY_PAGE).await?;
+        let Some(last) = entries.last() else {
+            return Ok(after);
+        };
+        after = last.sequence;
+        for entry in &entries {
+            output.entry(entry, client.user().domain())?;
+        }
+    }
+}
+
+async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
+    let groups = client.groups().await?;
+    if groups.is_empty() {
+        output.remark("no groups yet; `conclave group create NAME` makes one")?;
+    }
+    for group in groups {
+        let standing = match group.standing {
+            Standing::Creating => "not yet known to the server",
+            Standing::Member => "member",
+            Standing::Leaving => "leaving",
+            Standing::Ended => "ended",
+        };
+        let name = printable(group.name.as_deref().unwrap_or("(name not known yet)"));
+        let id = group.id.to_string();
+        let text = format!("{name:<24} {standing:<10} {}", id.get(..8).unwrap_or(&id));
+        let value = json!({ "group": id, "name": group.name, "standing": standing });
+        output.show(&text, &value)?;
+    }
+    Ok(())
+}
+
+async fn members(client: &Client, group: &ClientGroup, output: &Output) -> anyhow::Result<()> {
+    for member in client.members(group.id).await? {
+        let devices: Vec<String> = member.devices.iter().map(ToString::to_string).collect();
+        let you = if member.user == *client.user() {
+            " (you)"
+        } else {
+            ""
+        };
+        let text = format!("{}{you}", short(&member.user, client.user().domain()));
+        output.show(
+            &text,
+            &json!({ "user": member.user.as_str(), "devices": devices }),
+        )?;
+    }
+    Ok(())
+}
+
+fn named(client: &Client, users: &[String]) -> anyhow::Result<Vec<UserId>> {
+    Ok(users
+        .iter()
+        .map(|user| client.user_named(user))
+        .collect::<Result<_, _>>()?)
+}
+
+fn changed(
+    output: &Output,
+    what: &str,
+    client: &Client,
+    group: &ClientGroup,
+    users: &[UserId],
+    receipt: Receipt,
+) -> anyhow::Result<()> {
+    let names: Vec<String> = users
+        .iter()
+        .map(|user| short(user, client.user().domain()))
+        .collect();
+    let mut value = landed(group.id, receipt);
+    value[what] = json!(users.iter().map(UserId::as_str).collect::<Vec<_>>());
+    output.show(&format!("{what} {}", names.join(", ")), &value)?;
+    Ok(())
+}
+
+fn landed(group: GroupId, receipt: Receipt) -> serde_json::Value {
+    json!({
+        "group": group.to_string(),
+        "sequence": receipt.sequence.0,
+        "rebased": receipt.rebased,
+    })
+}
+
+fn identity(client: &Client) -> serde_json::Value {
+    json!({
+        "user": client.user().as_str(),
+        "device": client.device().to_string(),
+        "home": client.home(),
+    })
+}

@@ -1,0 +1,95 @@
+//! Telling a story whose sentences are checked.
+
+use std::{fmt::Debug, io};
+
+use crate::output::line;
+
+/// What was told so far, and which sentences did not hold.
+#[derive(Default)]
+pub(super) struct Story {
+    checks: usize,
+    broken: Vec<String>,
+}
+
+impl Story {
+    /// A sentence that sets the scene.
+    pub(super) fn tell(&mut self, sentence: &str) -> io::Result<()> {
+        line(&format!("\n{sentence}"))
+    }
+
+    /// A sentence that holds where `actual` is what was expected; else it says what differed.
+    pub(super) fn check<T: PartialEq + Debug>(
+        &mut self,
+        sentence: &str,
+        actual: &T,
+        expected: &T,
+    ) -> io::Result<()> {
+        let differs = (actual != expected)
+            .then(|| format!("expected {}, found {}", brief(expected), brief(actual)));
+        self.verdict(sentence, differs)
+    }
+
+    /// A sentence that holds where `result` is fine; else it says what went wrong.
+    pub(super) fn expect<T>(
+        &mut self,
+        sentence: &str,
+        result: Result<T, impl std::fmt::Display>,
+    ) -> io::Result<()> {
+        self.verdict(sentence, result.err().map(|error| error.to_string()))
+    }
+
+    /// Ends well only if every sentence held.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        if self.broken.is_empty() {
+            line(&format!("\nAll {} checks hold.", self.checks))?;
+            return Ok(());
+        }
+        anyhow::bail!(
+            "{} of {} checks do not hold:\n  {}",
+            self.broken.len(),
+            self.checks,
+            self.broken.join("\n  ")
+        )
+    }
+
+    fn verdict(&mut self, sentence: &str, problem: Option<String>) -> io::Result<()> {
+        self.checks += 1;
+        match problem {
+            None => line(&format!("  ok      {sentence}")),
+            Some(problem) => {
+                line(&format!("  FAILED  {sentence}\n          {problem}"))?;
+                self.broken.push(format!("{sentence} ({problem})"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The value, cut where it gets too long to read.
+fn brief(value: &impl Debug) -> String {
+    const CHARS: usize = 400;
+    let text = format!("{value:?}");
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_does_not_hold_breaks_the_story_and_says_what_differed() {
+        let mut story = Story::default();
+        story.check("one is one", &1, &1).unwrap();
+        story.check("one is two", &1, &2).unwrap();
+        story
+            .expect("this works", Err::<(), _>("it does not"))
+            .unwrap();
+        let error = story.end().unwrap_err().to_string();
+        for part in ["2 of 3", "one is two", "expected 2, found 1", "it does not"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What a person can do about an error.
+
+use conclave_client::ClientError;
+
+/// A sentence that says what to do, where there is one.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    Some(match error.downcast_ref::<ClientError>()? {
+        ClientError::NotRegistered => {
+            "Register first: conclave --home DIR register NAME --server URL"
+        }
+        ClientError::AlreadyRegistered(_) => {
+            "To be somebody else, choose another folder with --home DIR."
+        }
+        ClientError::NameTaken(_) => "Choose another name.",
+        ClientError::Unreachable { .. } => {
+            "Is it running? `conclave serve` starts one. What you sent is kept and goes out with \
+             your next command."
+        }
+        ClientError::ServerUrl(_) => "Encrypted connections (https) are not supported yet.",
+        ClientError::UnknownGroup(_) => {
+            "`conclave group list` shows your groups, `conclave group create NAME` makes one."
+        }
+        ClientError::UnknownUser(_) => "Names are those that people registered at your server.",
+        ClientError::NoKeyPackages(_) => {
+            "Their devices publish new ones the next time they are online."
+        }
+        ClientError::Database(_) => {
+            "The file client.db in the home folder is damaged or no database. Restore it, or move \
+             it away and register under another name."
+        }
+        ClientError::IdentityChanged(_) => {
+            "Somebody may be pretending to be this user. Nothing was changed."
+        }
+        _ => return None,
+    })
+}

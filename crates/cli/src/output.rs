@@ -1,0 +1,182 @@
+//! What commands print: text for people, or JSON, one object a line, for programs.
+
+use std::io::{self, Write as _};
+
+use conclave_client::{Entry, EntryKind, UnixMillis, UserId};
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Value, json};
+
+use crate::hints;
+
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints one thing, in the form that was asked for.
+    pub(crate) fn show(&self, text: &str, value: &Value) -> io::Result<()> {
+        if self.json {
+            line(&value.to_string())
+        } else {
+            line(text)
+        }
+    }
+
+    /// A remark for people that is no data.
+    pub(crate) fn remark(&self, text: &str) -> io::Result<()> {
+        if self.json { Ok(()) } else { line(text) }
+    }
+
+    /// One line of a group's history.
+    pub(crate) fn entry(&self, entry: &Entry, own_domain: &str) -> io::Result<()> {
+        self.show(&entry_text(entry, own_domain), &entry_json(entry))
+    }
+
+    /// What went wrong and what can be done about it, on the error stream.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        let text = printable(&format!("{error:#}"));
+        let mut stream = io::stderr().lock();
+        // There is nowhere left to say that the error stream is closed.
+        let _ = match hints::hint(error) {
+            Some(hint) => writeln!(stream, "error: {text}\n  {hint}"),
+            None => writeln!(stream, "error: {text}"),
+        };
+    }
+}
+
+/// Whether the reader of the output went away, as `head` does: no failure.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// One line to the standard output.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut stream = io::stdout().lock();
+    writeln!(stream, "{text}")?;
+    stream.flush()
+}
+
+/// Text from elsewhere, without what would move the cursor or change the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' || is_bidi_control(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Users of one's own server by their name alone.
+pub(crate) fn short(user: &UserId, own_domain: &str) -> String {
+    if user.domain() == own_domain {
+        user.name().to_owned()
+    } else {
+        user.to_string()
+    }
+}
+
+/// Characters that reorder what stands around them, so that a line seems to say something else.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn entry_text(entry: &Entry, own_domain: &str) -> String {
+    let time = clock(entry.accepted);
+    let author = short(&entry.author, own_domain);
+    let list = |users: &[UserId]| {
+        let names: Vec<String> = users.iter().map(|user| short(user, own_domain)).collect();
+        names.join(", ")
+    };
+    match &entry.kind {
+        EntryKind::Text(text) => {
+            // A second line must not look like another person's first.
+            format!(
+                "{time}  {author}: {}",
+                printable(text).replace('\n', "\n       ")
+            )
+        }
+        EntryKind::Named(name) => {
+            format!("{time}  * {author} calls this group {}", printable(name))
+        }
+        EntryKind::Added(users) => format!("{time}  * {author} added {}", list(users)),
+        EntryKind::Removed(users) => format!("{time}  * {author} removed {}", list(users)),
+        EntryKind::Leaves => format!("{time}  * {author} leaves"),
+        EntryKind::Unreadable => format!("{time}  * {author} sent something that can't be read"),
+        _ => format!("{time}  * {author} sent something that this version does not know"),
+    }
+}
+
+fn entry_json(entry: &Entry) -> Value {
+    let mut value = json!({
+        "group": entry.group.to_string(),
+        "sequence": entry.sequence.0,
+        "accepted_millis": entry.accepted.0,
+        "author": entry.author.as_str(),
+    });
+    let users = |users: &[UserId]| json!(users.iter().map(UserId::as_str).collect::<Vec<_>>());
+    let (kind, body) = match &entry.kind {
+        EntryKind::Text(text) => ("text", Some(("text", json!(text)))),
+        EntryKind::Named(name) => ("named", Some(("name", json!(name)))),
+        EntryKind::Added(added) => ("added", Some(("users", users(added)))),
+        EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
+        EntryKind::Leaves => ("leaves", None),
+        EntryKind::Unreadable => ("unreadable", None),
+        _ => ("unknown", None),
+    };
+    value["kind"] = json!(kind);
+    if let Some((key, body)) = body {
+        value[key] = body;
+    }
+    value
+}
+
+/// The time of day, where the reader is.
+fn clock(time: UnixMillis) -> String {
+    i64::try_from(time.0)
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .map_or_else(
+            || "--:--".to_owned(),
+            |time| {
+                time.to_zoned(TimeZone::system())
+                    .strftime("%H:%M")
+                    .to_string()
+            },
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_drives_the_terminal() {
+        let hostile = "a\u{1b}[2J\rb\u{202e}c\u{9b}31m";
+        let shown = printable(hostile);
+        assert!(
+            !shown.chars().any(|c| c.is_control() || is_bidi_control(c)),
+            "{shown:?}"
+        );
+        let entry = Entry {
+            group: conclave_client::GroupId::from_bytes([0; 16]),
+            sequence: conclave_client::Sequence(1),
+            accepted: UnixMillis(0),
+            author: "eve@here".parse().unwrap(),
+            kind: EntryKind::Text("hi\n12:00  alice: me too".into()),
+        };
+        let text = entry_text(&entry, "here");
+        assert!(
+            text.lines().nth(1).unwrap().starts_with("       "),
+            "{text}"
+        );
+    }
+}

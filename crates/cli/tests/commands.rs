@@ -1,0 +1,323 @@
+//! The binary as a person uses it: two homes, a server of its own, and the mistakes that people make.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(data: &Path, extra: &[&str]) -> Self {
+        let mut child = conclave()
+            .args(["serve", "--data"])
+            .arg(data)
+            .args(if extra.is_empty() {
+                &["--listen", "127.0.0.1:0"]
+            } else {
+                extra
+            })
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .expect(&line)
+            .to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Person {
+    home: PathBuf,
+}
+
+impl Person {
+    fn new(folder: &TempDir, name: &str, url: &str) -> Self {
+        let person = Self {
+            home: folder.path().join(name),
+        };
+        let text = person.says(&["register", name, "--server", url]);
+        assert_eq!(text.trim(), format!("registered as {name}@localhost"));
+        person
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        conclave()
+            .arg("--home")
+            .arg(&self.home)
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    fn says(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Vec<Value> {
+        let text = self.says(&[args, &["--json"]].concat());
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
+    }
+}
+
+fn conclave() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
+    command.env_remove("CONCLAVE_HOME").stdin(Stdio::null());
+    command
+}
+
+/// Fails with a sentence on the error stream that says all of `parts`, and prints nothing else.
+fn complains(output: &Output, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "did not fail; said {said}");
+    assert!(said.starts_with("error: "), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "\"{part}\" is not in: {said}");
+    }
+}
+
+#[test]
+fn two_people_chat() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    alice.says(&["send", "club", "hello"]);
+    assert!(bob.says(&["read", "club"]).contains("alice: hello"));
+    bob.says(&["send", "club", "hello yourself"]);
+    let read = alice.json(&["read", "club"]);
+    assert_eq!(read.last().unwrap()["text"], "hello yourself");
+    assert_eq!(read.last().unwrap()["author"], "bob@localhost");
+
+    let groups = bob.json(&["group", "list"]);
+    assert_eq!(
+        (groups.len(), &groups[0]["name"]),
+        (1, &Value::from("club"))
+    );
+    assert_eq!(alice.json(&["group", "members", "club"]).len(), 2);
+    assert_eq!(alice.json(&["whoami"])[0]["user"], "alice@localhost");
+    alice.says(&["group", "update", "club"]);
+    bob.says(&["group", "leave", "club"]);
+    alice.says(&["read", "club"]);
+    assert_eq!(alice.json(&["group", "members", "club"]).len(), 1);
+    bob.says(&["read", "club"]);
+    complains(
+        &bob.run(&["send", "club", "still here?"]),
+        &["no longer a member"],
+    );
+}
+
+#[test]
+fn reading_follows_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    let mut tail = conclave()
+        .arg("--home")
+        .arg(&bob.home)
+        .args(["read", "club", "--follow", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    alice.says(&["send", "club", "live"]);
+    let found = lines
+        .by_ref()
+        .any(|line| line.unwrap().contains("\"live\""));
+    assert!(found);
+    // Another program on the same home is no obstacle.
+    bob.says(&["send", "club", "from the other terminal"]);
+    let found = lines
+        .by_ref()
+        .any(|line| line.unwrap().contains("other terminal"));
+    assert!(found);
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+}
+
+#[test]
+fn mistakes_get_a_sentence_and_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(&data, &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let nobody = Person {
+        home: folder.path().join("nobody"),
+    };
+
+    complains(
+        &alice.run(&["send", "nope", "x"]),
+        &["no group \"nope\"", "group list"],
+    );
+    complains(&nobody.run(&["read", "club"]), &["no account", "register"]);
+    complains(&nobody.run(&["group", "list"]), &["no account"]);
+    let register = |name: &str, url: &str| nobody.run(&["register", name, "--server", url]);
+    complains(
+        &register("alice", &server.url),
+        &["alice is already taken", "another name"],
+    );
+    complains(&register("Alice B", &server.url), &["a-z"]);
+    complains(
+        &register("bob", "http://127.0.0.1:9"),
+        &["127.0.0.1:9", "can't be reached"],
+    );
+    complains(&register("bob", "nonsense"), &["nonsense", "http://"]);
+    complains(
+        &alice.run(&["register", "other", "--server", &server.url]),
+        &["already holds the account of alice@localhost", "--home"],
+    );
+    alice.says(&["group", "create", "club"]);
+    complains(
+        &alice.run(&["group", "add", "club", "zoe"]),
+        &["no such user", "zoe"],
+    );
+    complains(
+        &alice.run(&["group", "remove", "club", "zoe"]),
+        &["not a member", "zoe"],
+    );
+
+    let second = |args: &[&str]| conclave().arg("serve").args(args).output().unwrap();
+    let in_use = data.to_str().unwrap();
+    complains(
+        &second(&["--listen", "127.0.0.1:0", "--data", in_use]),
+        &["use"],
+    );
+    let other = folder.path().join("other");
+    let other = other.to_str().unwrap();
+    complains(
+        &second(&["--listen", "0.0.0.0:0", "--data", other]),
+        &["--insecure"],
+    );
+    let busy = server.url.trim_start_matches("http://");
+    complains(&second(&["--listen", busy, "--data", other]), &["listen"]);
+}
+
+#[test]
+fn garbage_in_a_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(&data, &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    drop(server);
+    let garbage = vec![0x5a; 8192];
+    std::fs::write(alice.home.join("client.db"), &garbage).unwrap();
+    complains(&alice.run(&["group", "list"]), &["database"]);
+    for file in std::fs::read_dir(&data).unwrap() {
+        std::fs::write(file.unwrap().path(), &garbage).unwrap();
+    }
+    let output = conclave()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    complains(&output, &["database"]);
+}
+
+#[test]
+fn what_was_said_to_a_dead_server_goes_out_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(&data, &[]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let alice = Person::new(&folder, "alice", &server.url);
+    alice.says(&["group", "create", "club"]);
+    drop(server);
+    complains(
+        &alice.run(&["send", "club", "kept"]),
+        &["can't be reached", "is kept"],
+    );
+    let _server = Server::start(&data, &["--listen", &address]);
+    assert!(alice.says(&["read", "club"]).contains("alice: kept"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_server_stops_cleanly_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&folder.path().join("server"), &[]);
+    let pid = server.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "it does not stop"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn the_demo_holds() {
+    let output = conclave()
+        .args(["demo", "--members", "3"])
+        .output()
+        .unwrap();
+    let story = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{story}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(story.contains("checks hold"), "{story}");
+}
+
+#[test]
+fn completions_name_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = conclave().args(["completions", shell]).output().unwrap();
+        let script = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && script.contains("register"),
+            "{shell}"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong, split by whose fault it is.
+
+use std::{io, time::Duration};
+
+use conclave_engine::EngineError;
+use conclave_protocol::{ContentError, IdError};
+use thiserror::Error;
+
+/// Why an operation of the client did not happen.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The home holds no account.
+    #[error("no account is registered in this home")]
+    NotRegistered,
+    /// The home already holds an account.
+    #[error("this home already holds the account of {0}")]
+    AlreadyRegistered(String),
+    /// A later version of the program wrote this home.
+    #[error("a newer version of Conclave wrote this home; use that version")]
+    NewerHome,
+    /// The local database can't be used.
+    #[error("the local database can't be used: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The home can't be used.
+    #[error("the home folder can't be used: {0}")]
+    Io(#[from] io::Error),
+
+    /// A name or id is not one.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// Content can't be sent.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// No group has this name or id.
+    #[error("there is no group \"{0}\" here")]
+    UnknownGroup(String),
+    /// Several groups have this name.
+    #[error("{count} groups are called \"{name}\"; use the id that `list` shows")]
+    AmbiguousGroup {
+        /// The name.
+        name: String,
+        /// How many groups have it.
+        count: usize,
+    },
+    /// The device is no longer a member.
+    #[error("you are no longer a member of this group")]
+    NotMember,
+    /// The device has asked to leave.
+    #[error("you have asked to leave this group; it ends when another member's device confirms it")]
+    Leaving,
+    /// Users that the service does not know.
+    #[error("no such user: {}", .0.join(", "))]
+    UnknownUser(Vec<String>),
+    /// Users who can't be added at the moment.
+    #[error("these users have no KeyPackage left to be added with: {}", .0.join(", "))]
+    NoKeyPackages(Vec<String>),
+    /// Users who are members already.
+    #[error("already a member: {}", .0.join(", "))]
+    AlreadyMember(Vec<String>),
+    /// Users who are no members.
+    #[error("not a member: {}", .0.join(", "))]
+    NoSuchMember(Vec<String>),
+
+    /// A user appears with another identity key than before.
+    #[error(
+        "the identity key of {0} is not the one seen before; compare keys with them in person \
+         before you trust it"
+    )]
+    IdentityChanged(String),
+    /// The group's cryptographic state refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+
+    /// The server can't be reached. What was to be done is kept and tried again.
+    #[error("the server at {url} can't be reached ({reason})")]
+    Unreachable {
+        /// The server's address.
+        url: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The address of a server is no URL.
+    #[error("\"{0}\" is no server address; write it like http://127.0.0.1:4400")]
+    ServerUrl(String),
+    /// The service refused for good.
+    #[error("the server refused: {0}")]
+    Refused(String),
+    /// The name belongs to somebody else.
+    #[error("the name {0} is already taken")]
+    NameTaken(String),
+    /// The service asks to come back later.
+    #[error("the server asks to wait for {} s", .0.as_secs().max(1))]
+    RateLimited(Duration),
+    /// The service answered something that it should not.
+    #[error("the server's answer makes no sense: {0}")]
+    Protocol(String),
+    /// An intent was given up, for this reason.
+    #[error("{0}")]
+    GivenUp(String),
+    /// Other members kept committing first.
+    #[error("other members kept changing the group first; try again")]
+    TooManyRaces,
+    /// The work was cut off because the program is ending.
+    #[error("the program is shutting down")]
+    ShuttingDown,
+}

@@ -1,0 +1,112 @@
+//! What an application wants done, as it is kept in the outbox.
+//!
+//! An intent says "add bob", not "this Commit": the bytes are made when its turn comes, and made
+//! anew when another member changed the group first.
+
+use conclave_protocol::UserId;
+use prost::Message as _;
+
+/// Something to be done in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Make the group known to the service.
+    Create,
+    /// Send content, in the encoding that members decrypt.
+    Send(Vec<u8>),
+    /// Add all devices of these users.
+    Add(Vec<UserId>),
+    /// Remove all devices of these users.
+    Remove(Vec<UserId>),
+    /// Renew this device's keys.
+    Update,
+    /// Ask to leave.
+    Leave,
+    /// Commit the leaving of others.
+    Confirm,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Row {
+    #[prost(enumeration = "Kind", tag = "1")]
+    kind: i32,
+    #[prost(bytes = "vec", tag = "2")]
+    content: Vec<u8>,
+    #[prost(string, repeated, tag = "3")]
+    users: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+enum Kind {
+    Unspecified = 0,
+    Create = 1,
+    Send = 2,
+    Add = 3,
+    Remove = 4,
+    Update = 5,
+    Leave = 6,
+    Confirm = 7,
+}
+
+impl Intent {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let (kind, content, users) = match self {
+            Self::Create => (Kind::Create, Vec::new(), &[][..]),
+            Self::Send(content) => (Kind::Send, content.clone(), &[][..]),
+            Self::Add(users) => (Kind::Add, Vec::new(), users.as_slice()),
+            Self::Remove(users) => (Kind::Remove, Vec::new(), users.as_slice()),
+            Self::Update => (Kind::Update, Vec::new(), &[][..]),
+            Self::Leave => (Kind::Leave, Vec::new(), &[][..]),
+            Self::Confirm => (Kind::Confirm, Vec::new(), &[][..]),
+        };
+        let users = users.iter().map(ToString::to_string).collect();
+        Row {
+            kind: kind as i32,
+            content,
+            users,
+        }
+        .encode_to_vec()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let row = Row::decode(bytes).ok()?;
+        let users = || {
+            row.users
+                .iter()
+                .map(|user| user.parse().ok())
+                .collect::<Option<_>>()
+        };
+        Some(match row.kind() {
+            Kind::Unspecified => return None,
+            Kind::Create => Self::Create,
+            Kind::Send => Self::Send(row.content),
+            Kind::Add => Self::Add(users()?),
+            Kind::Remove => Self::Remove(users()?),
+            Kind::Update => Self::Update,
+            Kind::Leave => Self::Leave,
+            Kind::Confirm => Self::Confirm,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intents_survive_the_outbox() {
+        let users = vec!["a@x".parse().unwrap(), "b@x".parse().unwrap()];
+        for intent in [
+            Intent::Create,
+            Intent::Send(b"content".to_vec()),
+            Intent::Add(users.clone()),
+            Intent::Remove(users),
+            Intent::Update,
+            Intent::Leave,
+            Intent::Confirm,
+        ] {
+            assert_eq!(Intent::from_bytes(&intent.to_bytes()), Some(intent));
+        }
+        assert_eq!(Intent::from_bytes(b"\xff"), None);
+    }
+}

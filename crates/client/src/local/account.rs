@@ -1,0 +1,128 @@
+//! Who this device is.
+
+use conclave_protocol::{
+    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, SigningKey, UnixMillis, UserId,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use zeroize::Zeroizing;
+
+use super::{Local, random, random_key};
+use crate::ClientError;
+
+/// A device, its user, and where they are registered.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) server_url: String,
+    pub(crate) server_name: String,
+    pub(crate) certificate: DeviceCertificate,
+    pub(crate) signature_key: SigningKey,
+    identity_key: SigningKey,
+    registered: bool,
+}
+
+impl Account {
+    pub(crate) fn user(&self) -> &UserId {
+        &self.certificate.address().user
+    }
+
+    pub(crate) fn device(&self) -> DeviceId {
+        self.certificate.address().device
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered
+    }
+
+    pub(super) fn load(database: &Connection) -> Result<Option<Self>, ClientError> {
+        let row = database
+            .query_row(
+                "SELECT server_url, server_name, certificate, signature_seed, identity_seed,
+                        registered
+                 FROM account",
+                [],
+                |row| Ok(Self::from_row(row)),
+            )
+            .optional()?;
+        row.transpose()
+    }
+
+    /// A new account that the service does not know yet, or the one that an earlier attempt left.
+    pub(super) fn draft(
+        database: &Connection,
+        server_url: &str,
+        server_name: &str,
+        name: &str,
+        now: UnixMillis,
+    ) -> Result<Self, ClientError> {
+        let user = UserId::new(name, server_name)?;
+        match Self::load(database)? {
+            Some(account) if account.registered => {
+                Err(ClientError::AlreadyRegistered(account.user().to_string()))
+            }
+            Some(account) if *account.user() == user && account.server_url == server_url => {
+                Ok(account)
+            }
+            _ => {
+                let account = Self::new(user, server_url, now);
+                account.store(database)?;
+                Ok(account)
+            }
+        }
+    }
+
+    fn new(user: UserId, server_url: &str, now: UnixMillis) -> Self {
+        let (identity_key, signature_key) = (random_key(), random_key());
+        let server_name = user.domain().to_owned();
+        let address = DeviceAddress {
+            user,
+            device: DeviceId::from_bytes(random()),
+        };
+        let claims = DeviceClaims::starting(address, signature_key.verifying_key(), now);
+        Self {
+            server_url: server_url.to_owned(),
+            server_name,
+            certificate: DeviceCertificate::issue(claims, &identity_key),
+            signature_key,
+            identity_key,
+            registered: false,
+        }
+    }
+
+    fn store(&self, database: &Connection) -> Result<(), ClientError> {
+        database.execute(
+            "INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?)",
+            (
+                &self.server_url,
+                &self.server_name,
+                self.certificate.to_bytes(),
+                self.signature_key.seed().as_slice(),
+                self.identity_key.seed().as_slice(),
+                self.registered,
+            ),
+        )?;
+        Ok(())
+    }
+
+    fn from_row(row: &Row<'_>) -> Result<Self, ClientError> {
+        let certificate: Vec<u8> = row.get(2)?;
+        Ok(Self {
+            server_url: row.get(0)?,
+            server_name: row.get(1)?,
+            certificate: DeviceCertificate::from_bytes(&certificate)
+                .map_err(conclave_engine::EngineError::from)?,
+            signature_key: SigningKey::from_seed(&Zeroizing::new(row.get(3)?)),
+            identity_key: SigningKey::from_seed(&Zeroizing::new(row.get(4)?)),
+            registered: row.get(5)?,
+        })
+    }
+}
+
+impl Local {
+    /// Notes that the service knows the account now.
+    pub(crate) fn registered(&mut self) -> Result<(), ClientError> {
+        self.database
+            .execute("UPDATE account SET registered = 1", [])?;
+        self.account.registered = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The groups that this device knows.
+
+use conclave_engine::EngineError;
+use conclave_protocol::{DeviceCertificate, GroupId, Sequence, UserId};
+use rusqlite::{OptionalExtension as _, Row, types::Type};
+
+use super::Tx;
+use crate::{ClientError, Group, Member, Standing};
+
+impl Tx<'_> {
+    pub(crate) fn groups(&self) -> Result<Vec<Group>, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT group_id, name, standing, cursor FROM groups ORDER BY name")?;
+        let groups = query
+            .query_map([], group_from_row)?
+            .collect::<Result<_, _>>()?;
+        Ok(groups)
+    }
+
+    pub(crate) fn group(&self, id: GroupId) -> Result<Option<Group>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT group_id, name, standing, cursor FROM groups WHERE group_id = ?",
+        )?;
+        Ok(query
+            .query_row([id.as_bytes()], group_from_row)
+            .optional()?)
+    }
+
+    pub(super) fn put_group(&self, group: &Group) -> Result<(), ClientError> {
+        self.sql.execute(
+            "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?)",
+            (
+                group.id.as_bytes(),
+                &group.name,
+                group.standing.as_str(),
+                number(group.cursor),
+            ),
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn set_standing(&self, id: GroupId, standing: Standing) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE groups SET standing = ? WHERE group_id = ?",
+            (standing.as_str(), id.as_bytes()),
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn set_cursor(&self, id: GroupId, cursor: Sequence) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE groups SET cursor = ? WHERE group_id = ?",
+            (number(cursor), id.as_bytes()),
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn set_name(&self, id: GroupId, name: &str) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE groups SET name = ? WHERE group_id = ?",
+            (name, id.as_bytes()),
+        )?;
+        Ok(())
+    }
+
+    /// Refuses where this device can't act in the group.
+    pub(crate) fn require_member(&self, id: GroupId) -> Result<(), ClientError> {
+        match self.group(id)?.map(|group| group.standing) {
+            Some(Standing::Creating | Standing::Member) => Ok(()),
+            Some(Standing::Leaving) => Err(ClientError::Leaving),
+            Some(Standing::Ended) => Err(ClientError::NotMember),
+            None => Err(ClientError::UnknownGroup(id.to_string())),
+        }
+    }
+
+    /// The users with a device in the group, each with all their devices there.
+    pub(crate) fn members(&self, id: GroupId) -> Result<Vec<Member>, ClientError> {
+        let mut members: Vec<Member> = Vec::new();
+        for leaf in self.engine.roster(self, id)? {
+            let address = leaf.certificate.address();
+            match members
+                .iter_mut()
+                .find(|member| member.user == address.user)
+            {
+                Some(member) => member.devices.push(address.device),
+                None => members.push(Member {
+                    user: address.user.clone(),
+                    devices: vec![address.device],
+                }),
+            }
+        }
+        members.sort_by(|a, b| a.user.cmp(&b.user));
+        Ok(members)
+    }
+
+    /// The epoch and what all members of it agree on.
+    pub(crate) fn epoch(&self, id: GroupId) -> Result<(u64, Vec<u8>), EngineError> {
+        let epoch = self.engine.epoch(self, id)?;
+        Ok((epoch.0, self.engine.epoch_authenticator(self, id)?))
+    }
+
+    /// Keeps the identity key of a user who is seen for the first time, and refuses another one
+    /// later (promise 4: no ghost).
+    pub(super) fn pin(&self, certificate: &DeviceCertificate) -> Result<(), ClientError> {
+        let user = &certificate.address().user;
+        let key = certificate.identity_key().as_bytes();
+        self.sql
+            .prepare_cached("INSERT OR IGNORE INTO contacts VALUES (?, ?)")?
+            .execute((user.as_str(), key))?;
+        let pinned: Vec<u8> = self
+            .sql
+            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?
+            .query_row([user.as_str()], |row| row.get(0))?;
+        if pinned == key {
+            Ok(())
+        } else {
+            Err(ClientError::IdentityChanged(user.to_string()))
+        }
+    }
+}
+
+/// `name@domain` of the service where nothing else is said.
+pub(crate) fn user_named(text: &str, domain: &str) -> Result<UserId, ClientError> {
+    Ok(if text.contains('@') {
+        text.parse()?
+    } else {
+        UserId::new(text, domain)?
+    })
+}
+
+/// SQLite's numbers are signed; no log reaches the upper half.
+pub(super) fn number(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn sequence(row: &Row<'_>, column: usize) -> rusqlite::Result<Sequence> {
+    row.get::<_, i64>(column)
+        .map(|number| Sequence(number.unsigned_abs()))
+}
+
+pub(super) fn id_column(row: &Row<'_>, column: usize) -> rusqlite::Result<GroupId> {
+    row.get(column).map(GroupId::from_bytes)
+}
+
+fn group_from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
+    let standing: String = row.get(2)?;
+    let standing = Standing::parse(&standing)
+        .ok_or_else(|| rusqlite::Error::InvalidColumnType(2, standing, Type::Text))?;
+    Ok(Group {
+        id: id_column(row, 0)?,
+        name: row.get(1)?,
+        standing,
+        cursor: sequence(row, 3)?,
+    })
+}

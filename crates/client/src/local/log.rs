@@ -1,0 +1,259 @@
+//! Taking in a group's log, entry by entry, in order.
+
+use std::collections::BTreeSet;
+
+use conclave_engine::{EngineError, Processed};
+use conclave_protocol::{Content, DeviceAddress, DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_rpc::{device_id, v1};
+
+use super::Tx;
+use crate::{ClientError, Entry, EntryKind, Event, Group, Member, Standing, intent::Intent};
+
+impl Tx<'_> {
+    /// Takes in a run of entries and moves the cursor behind the last one. Entries before the
+    /// cursor are passed over; a gap is an error, since the log has none.
+    pub(crate) fn take_in(
+        &self,
+        id: GroupId,
+        entries: &[v1::LogEntry],
+    ) -> Result<Vec<Event>, ClientError> {
+        let mut events = Vec::new();
+        let Some(mut group) = self.group(id)? else {
+            return Ok(events);
+        };
+        for entry in entries {
+            if entry.sequence <= group.cursor.0 || group.standing == Standing::Ended {
+                continue;
+            }
+            if entry.sequence != group.cursor.next().0 {
+                return Err(ClientError::Protocol("the log has a gap".into()));
+            }
+            group.cursor = Sequence(entry.sequence);
+            self.take_in_one(&mut group, entry, &mut events)?;
+            self.set_cursor(id, group.cursor)?;
+        }
+        Ok(events)
+    }
+
+    fn take_in_one(
+        &self,
+        group: &mut Group,
+        entry: &v1::LogEntry,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ClientError> {
+        let accepted = UnixMillis(entry.accepted_millis);
+        let sender = device_id(&entry.sender_device_id)
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let mut line = Line {
+            group,
+            sequence: Sequence(entry.sequence),
+            accepted,
+            events,
+        };
+        let own = sender == self.own_certificate().address().device;
+        if own && self.take_in_own(&mut line, &entry.message)? {
+            return Ok(());
+        }
+        let id = line.group.id;
+        match self.engine.process(self, id, &entry.message, accepted) {
+            Ok(effects) => {
+                let processed = self.apply(effects)?;
+                self.take_in_processed(&mut line, processed)
+            }
+            // A message that nobody here can read must not stop the log.
+            Err(error)
+                if entry.kind() == v1::EntryKind::Application && is_about_message(&error) =>
+            {
+                let author = self.author_of(id, sender)?;
+                line.add(self, author, EntryKind::Unreadable)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An entry that this device submitted: the outbox knows what it was. Says whether it did.
+    fn take_in_own(&self, line: &mut Line<'_>, message: &[u8]) -> Result<bool, ClientError> {
+        let id = line.group.id;
+        let Some(landed) = self.land(id, message, line.sequence)? else {
+            return Ok(false);
+        };
+        let me = self.own_certificate().address().user.clone();
+        match landed.intent {
+            Intent::Send(content) => {
+                self.take_in_content(line, me, Content::from_bytes(&content))?;
+            }
+            Intent::Leave => {
+                self.apply(self.engine.process(self, id, message, line.accepted)?)?;
+                line.group.standing = Standing::Leaving;
+                self.set_standing(id, Standing::Leaving)?;
+                line.add(self, me, EntryKind::Leaves)?;
+            }
+            Intent::Create => {}
+            Intent::Add(_) | Intent::Remove(_) | Intent::Update | Intent::Confirm => {
+                let before = self.members(id)?;
+                self.apply(self.engine.merge_pending(self, id)?)?;
+                let after = self.members(id)?;
+                let added = only_in(&after, &before);
+                self.tell_newcomers(line.group, &added)?;
+                line.add_change(self, &me, added, only_in(&before, &after))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_in_processed(
+        &self,
+        line: &mut Line<'_>,
+        processed: Processed,
+    ) -> Result<(), ClientError> {
+        match processed {
+            Processed::Application {
+                sender, content, ..
+            } => self.take_in_content(line, sender.user, Content::from_bytes(&content)),
+            Processed::Proposal { from, .. } => line.add(self, from.user, EntryKind::Leaves),
+            Processed::Commit {
+                by,
+                added,
+                removed,
+                removed_self,
+                ..
+            } => {
+                added
+                    .iter()
+                    .try_for_each(|certificate| self.pin(certificate))?;
+                if removed_self {
+                    self.end(line)?;
+                } else {
+                    self.rebase(line.group.id)?;
+                }
+                let added = added
+                    .into_iter()
+                    .map(|certificate| certificate.address().user.clone());
+                let removed = removed.into_iter().map(|DeviceAddress { user, .. }| user);
+                line.add_change(self, &by.user, distinct(added), distinct(removed))
+            }
+            // The outbox no longer knows it, which only happens to a home that was copied.
+            Processed::OwnMessage => {
+                let me = self.own_certificate().address().user.clone();
+                line.add(self, me, EntryKind::Unreadable)
+            }
+            Processed::OwnCommit => {
+                self.apply(self.engine.merge_pending(self, line.group.id)?)?;
+                Ok(())
+            }
+            _ => Err(ClientError::Protocol("an entry of an unknown kind".into())),
+        }
+    }
+
+    fn take_in_content(
+        &self,
+        line: &mut Line<'_>,
+        author: UserId,
+        content: Content,
+    ) -> Result<(), ClientError> {
+        match content {
+            Content::Text(text) => line.add(self, author, EntryKind::Text(text)),
+            Content::GroupName(name) if line.group.name.as_deref() == Some(&name) => Ok(()),
+            Content::GroupName(name) => {
+                self.set_name(line.group.id, &name)?;
+                line.group.name = Some(name.clone());
+                line.add(self, author, EntryKind::Named(name))
+            }
+            _ => line.add(self, author, EntryKind::Unknown),
+        }
+    }
+
+    /// Who joins can't read what was said before, so the group's name is said again.
+    fn tell_newcomers(&self, group: &Group, added: &[UserId]) -> Result<(), ClientError> {
+        if let (Some(name), false) = (&group.name, added.is_empty()) {
+            let content = Content::group_name(name.as_str())?.to_bytes();
+            self.enqueue(group.id, &Intent::Send(content))?;
+        }
+        Ok(())
+    }
+
+    fn end(&self, line: &mut Line<'_>) -> Result<(), ClientError> {
+        let id = line.group.id;
+        line.group.standing = Standing::Ended;
+        self.set_standing(id, Standing::Ended)?;
+        self.abandon(id, &ClientError::NotMember.to_string())?;
+        self.apply(self.engine.delete_group(self, id)?)
+    }
+
+    /// The user of a member's device; this device's own where the roster does not know it.
+    fn author_of(&self, group: GroupId, device: DeviceId) -> Result<UserId, ClientError> {
+        let members = self.members(group)?;
+        let author = members
+            .into_iter()
+            .find(|member| member.devices.contains(&device));
+        let own = &self.own_certificate().address().user;
+        Ok(author.map_or_else(|| own.clone(), |member| member.user))
+    }
+}
+
+/// The entry that is being taken in, and where what it says goes.
+struct Line<'a> {
+    group: &'a mut Group,
+    sequence: Sequence,
+    accepted: UnixMillis,
+    events: &'a mut Vec<Event>,
+}
+
+impl Line<'_> {
+    fn add(&mut self, tx: &Tx<'_>, author: UserId, kind: EntryKind) -> Result<(), ClientError> {
+        let entry = Entry {
+            group: self.group.id,
+            sequence: self.sequence,
+            accepted: self.accepted,
+            author,
+            kind,
+        };
+        tx.record(&entry)?;
+        self.events.push(Event::Entry(entry));
+        if self.group.standing == Standing::Ended {
+            self.events.push(Event::Ended(self.group.id));
+        }
+        Ok(())
+    }
+
+    /// What a Commit changed about who is there. Our Commits add or remove, never both.
+    fn add_change(
+        &mut self,
+        tx: &Tx<'_>,
+        by: &UserId,
+        added: Vec<UserId>,
+        removed: Vec<UserId>,
+    ) -> Result<(), ClientError> {
+        if !added.is_empty() {
+            self.add(tx, by.clone(), EntryKind::Added(added))
+        } else if !removed.is_empty() {
+            self.add(tx, by.clone(), EntryKind::Removed(removed))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn only_in(these: &[Member], those: &[Member]) -> Vec<UserId> {
+    let others: BTreeSet<&UserId> = those.iter().map(|member| &member.user).collect();
+    let missing = these.iter().filter(|member| !others.contains(&member.user));
+    missing.map(|member| member.user.clone()).collect()
+}
+
+fn distinct(users: impl Iterator<Item = UserId>) -> Vec<UserId> {
+    users.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Whether an error speaks of the message itself, not of this device's state.
+fn is_about_message(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Malformed
+            | EngineError::WrongGroup
+            | EngineError::WrongEpoch { .. }
+            | EngineError::Undecryptable
+            | EngineError::Invalid(_)
+            | EngineError::Certificate(_)
+            | EngineError::Violation(_)
+    )
+}

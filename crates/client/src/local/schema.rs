@@ -1,0 +1,138 @@
+//! The local database: its schema and how it is opened.
+
+use std::{fs, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::ClientError;
+
+/// The schema that this program writes; it stands in `user_version`.
+const SCHEMA_VERSION: u32 = 1;
+
+/// How long to wait for another process that uses the same home, such as a `read --follow`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "
+    -- Who this device is and where it is registered; one row.
+    CREATE TABLE account (
+        only            INTEGER PRIMARY KEY CHECK (only = 1),
+        server_url      TEXT NOT NULL,
+        server_name     TEXT NOT NULL,
+        certificate     BLOB NOT NULL,
+        signature_seed  BLOB NOT NULL,
+        identity_seed   BLOB NOT NULL,
+        registered      INTEGER NOT NULL
+    ) STRICT;
+
+    -- The engine's state: opaque to everybody but the engine.
+    CREATE TABLE state (
+        key    BLOB PRIMARY KEY,
+        value  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- The identity key that each user had when first seen.
+    CREATE TABLE contacts (
+        user          TEXT PRIMARY KEY,
+        identity_key  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE groups (
+        group_id  BLOB PRIMARY KEY,
+        name      TEXT,
+        standing  TEXT NOT NULL,
+        cursor    INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE history (
+        group_id         BLOB NOT NULL,
+        sequence         INTEGER NOT NULL,
+        accepted_millis  INTEGER NOT NULL,
+        author           TEXT NOT NULL,
+        kind             TEXT NOT NULL,
+        body             BLOB NOT NULL,
+        PRIMARY KEY (group_id, sequence)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What the application wants done, in the order it asked.
+    CREATE TABLE outbox (
+        id            INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id      BLOB NOT NULL,
+        intent        BLOB NOT NULL,
+        request_id    BLOB NOT NULL,
+        key_packages  BLOB,
+        submission    BLOB,
+        message       BLOB,
+        completes     INTEGER NOT NULL DEFAULT 1,
+        rebased       INTEGER NOT NULL DEFAULT 0,
+        landed        INTEGER,
+        failure       TEXT
+    ) STRICT;
+    CREATE INDEX outbox_by_group ON outbox (group_id, id);
+";
+
+/// Opens the database of a home, or makes it where `create` is set.
+///
+/// # Errors
+/// [`ClientError::NotRegistered`] where there is none, [`ClientError::Database`] where the file is
+/// not ours or broken, [`ClientError::NewerHome`] where a later program wrote it.
+pub(super) fn open(home: &Path, create: bool) -> Result<Connection, ClientError> {
+    let path = home.join("client.db");
+    if create {
+        create_private_dir(home)?;
+    } else if !path.exists() {
+        return Err(ClientError::NotRegistered);
+    }
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    let mut connection = Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    migrate(&mut connection)?;
+    restrict(&path)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        SCHEMA_VERSION => {}
+        _ => return Err(ClientError::NewerHome),
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(unix)]
+fn create_private_dir(home: &Path) -> Result<(), ClientError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    Ok(fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(home)?)
+}
+
+#[cfg(not(unix))]
+fn create_private_dir(home: &Path) -> Result<(), ClientError> {
+    Ok(fs::create_dir_all(home)?)
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path) -> Result<(), ClientError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::set_permissions(
+        path,
+        fs::Permissions::from_mode(0o600),
+    )?)
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) -> Result<(), ClientError> {
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Joining from a Welcome, and the KeyPackages that make it possible.
+
+use conclave_engine::EngineError;
+use conclave_protocol::{GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
+use conclave_rpc::{group_id, v1};
+
+use super::Tx;
+use crate::{ClientError, Entry, EntryKind, Event, Group, Standing};
+
+impl Tx<'_> {
+    /// Makes KeyPackages to publish, so that others can add this device.
+    pub(crate) fn make_key_packages(
+        &self,
+        have: u32,
+        last_resort: bool,
+        now: UnixMillis,
+    ) -> Result<v1::PublishKeyPackagesRequest, ClientError> {
+        let count = KEY_PACKAGE_STOCK.saturating_sub(have as usize);
+        let packages = self.apply(self.engine.key_packages(self, count, now)?)?;
+        let last_resort_key_package = if last_resort {
+            self.apply(self.engine.last_resort_key_package(self, now)?)?
+        } else {
+            Vec::new()
+        };
+        Ok(v1::PublishKeyPackagesRequest {
+            key_packages: packages.into_iter().map(Into::into).collect(),
+            last_resort_key_package: last_resort_key_package.into(),
+        })
+    }
+
+    /// Whether a Welcome still has to be taken in; if not, its tree need not be fetched.
+    pub(crate) fn wants(&self, welcome: &v1::Welcome) -> Result<bool, ClientError> {
+        let id = welcome_group(welcome)?;
+        Ok(match self.group(id)? {
+            Some(group) => group.standing == Standing::Ended && group.cursor.0 < welcome.sequence,
+            None => true,
+        })
+    }
+
+    /// Joins a group. A Welcome that makes no sense is dropped: it must not block the mailbox.
+    pub(crate) fn join(
+        &self,
+        welcome: &v1::Welcome,
+        ratchet_tree: &[u8],
+    ) -> Result<Vec<Event>, ClientError> {
+        let id = welcome_group(welcome)?;
+        let joined = match self.engine.join(self, &welcome.welcome, ratchet_tree) {
+            Ok(effects) if effects.value.group == id => self.apply(effects)?,
+            Ok(_) => return Err(ClientError::Protocol("a Welcome to another group".into())),
+            Err(error) if is_fault_of_welcome(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        joined
+            .roster
+            .iter()
+            .try_for_each(|member| self.pin(&member.certificate))?;
+        let known_name = self.group(id)?.and_then(|group| group.name);
+        let cursor = Sequence(welcome.sequence);
+        self.put_group(&Group {
+            id,
+            name: known_name,
+            standing: Standing::Member,
+            cursor,
+        })?;
+        let entry = Entry {
+            group: id,
+            sequence: cursor,
+            accepted: UnixMillis(welcome.accepted_millis),
+            author: joined.added_by.user,
+            kind: EntryKind::Added(vec![self.own_certificate().address().user.clone()]),
+        };
+        self.record(&entry)?;
+        Ok(vec![Event::Joined(id), Event::Entry(entry)])
+    }
+
+    /// Groups in which somebody else waits for a Commit to be gone.
+    pub(crate) fn groups_to_confirm(&self) -> Result<Vec<GroupId>, ClientError> {
+        let mut waiting = Vec::new();
+        for group in self.groups()? {
+            if group.standing == Standing::Member
+                && !self.engine.pending_leaves(self, group.id)?.is_empty()
+            {
+                waiting.push(group.id);
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+fn welcome_group(welcome: &v1::Welcome) -> Result<GroupId, ClientError> {
+    group_id(&welcome.group_id).map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+fn is_fault_of_welcome(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Malformed
+            | EngineError::NotForThisDevice
+            | EngineError::GroupExists
+            | EngineError::Invalid(_)
+            | EngineError::Certificate(_)
+            | EngineError::Rules(_)
+            | EngineError::Violation(_)
+            | EngineError::WrongGroup
+    )
+}

@@ -1,0 +1,368 @@
+//! The connection to the delivery service: one channel, a token when it is needed, retries where
+//! they can help. Every request may be sent twice: the service applies it once.
+
+use std::{future::Future, sync::Mutex, time::Duration};
+
+use conclave_protocol::{
+    Challenge, DeviceId, KeyPossession, SigningKey,
+    limits::{RATCHET_TREE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX},
+};
+use conclave_rpc::{
+    AUTHORIZATION, BEARER, ErrorDetail,
+    v1::{self, delivery_service_client::DeliveryServiceClient},
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
+
+use crate::{ClientError, local::Account};
+
+type Service = DeliveryServiceClient<Channel>;
+
+/// How long to wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a connection that is idle is tried, so that a dead one is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How often a request is sent when the service does not answer, and what is waited before each
+/// time after the first: a restart of the service takes about a second.
+const RETRY_DELAYS: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(150),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+];
+
+/// What the service said to a submission that it did not accept.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    /// It was of another epoch: read the log, then make it anew.
+    WrongEpoch,
+    /// It will never be accepted.
+    ForGood(String),
+    /// Nothing is known; it may be sent again as it is.
+    Unknown(ClientError),
+}
+
+impl From<ClientError> for Rejected {
+    fn from(error: ClientError) -> Self {
+        Self::Unknown(error)
+    }
+}
+
+pub(crate) struct Remote {
+    url: String,
+    service: Service,
+    key: SigningKey,
+    device: DeviceId,
+    token: Mutex<Option<MetadataValue<Ascii>>>,
+}
+
+impl Remote {
+    /// A connection for a device; it is made when it is first used.
+    pub(crate) fn new(account: &Account) -> Result<Self, ClientError> {
+        Ok(Self {
+            url: account.server_url.clone(),
+            service: connect(&account.server_url)?,
+            key: account.signature_key.clone(),
+            device: account.device(),
+            token: Mutex::new(None),
+        })
+    }
+
+    pub(crate) async fn register(&self, account: &Account) -> Result<(), ClientError> {
+        let possession = KeyPossession {
+            server: account.server_name.clone(),
+            user: account.user().clone(),
+            device: account.device(),
+        };
+        let request = v1::RegisterRequest {
+            certificate: account.certificate.to_bytes().into(),
+            proof_of_possession: possession.prove(&self.key).to_vec().into(),
+        };
+        let answer = self
+            .retry(|| {
+                let (mut service, request) = (self.service.clone(), request.clone());
+                async move { service.register(request).await }
+            })
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(status) if status.code() == Code::AlreadyExists => {
+                Err(ClientError::NameTaken(account.user().name().to_owned()))
+            }
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    pub(crate) async fn publish_key_packages(
+        &self,
+        request: v1::PublishKeyPackagesRequest,
+    ) -> Result<u32, ClientError> {
+        let answer = self
+            .call(request, |mut service, request| async move {
+                service.publish_key_packages(request).await
+            })
+            .await;
+        Ok(answer.map_err(|status| self.error(&status))?.stock)
+    }
+
+    pub(crate) async fn take_key_packages(
+        &self,
+        request: v1::TakeKeyPackagesRequest,
+    ) -> Result<v1::TakeKeyPackagesResponse, Rejected> {
+        self.call(request, |mut service, request| async move {
+            service.take_key_packages(request).await
+        })
+        .await
+        .map_err(|status| self.rejected(&status))
+    }
+
+    pub(crate) async fn create_group(
+        &self,
+        request: v1::CreateGroupRequest,
+    ) -> Result<(), Rejected> {
+        self.call(request, |mut service, request| async move {
+            service.create_group(request).await
+        })
+        .await
+        .map(drop)
+        .map_err(|status| self.rejected(&status))
+    }
+
+    pub(crate) async fn submit(&self, request: v1::SubmitRequest) -> Result<(), Rejected> {
+        self.call(request, |mut service, request| async move {
+            service.submit(request).await
+        })
+        .await
+        .map(drop)
+        .map_err(|status| self.rejected(&status))
+    }
+
+    pub(crate) async fn read_log(
+        &self,
+        request: v1::ReadLogRequest,
+    ) -> Result<v1::ReadLogResponse, ClientError> {
+        self.call(request, |mut service, request| async move {
+            service.read_log(request).await
+        })
+        .await
+        .map_err(|status| self.error(&status))
+    }
+
+    pub(crate) async fn read_mailbox(
+        &self,
+        request: v1::ReadMailboxRequest,
+    ) -> Result<v1::ReadMailboxResponse, ClientError> {
+        self.call(request, |mut service, request| async move {
+            service.read_mailbox(request).await
+        })
+        .await
+        .map_err(|status| self.error(&status))
+    }
+
+    pub(crate) async fn acknowledge_mailbox(&self, up_to_cursor: u64) -> Result<(), ClientError> {
+        let request = v1::AcknowledgeMailboxRequest { up_to_cursor };
+        self.call(request, |mut service, request| async move {
+            service.acknowledge_mailbox(request).await
+        })
+        .await
+        .map(drop)
+        .map_err(|status| self.error(&status))
+    }
+
+    /// The ratchet tree that a Welcome is for.
+    pub(crate) async fn fetch_tree(&self, welcome: &v1::Welcome) -> Result<Vec<u8>, ClientError> {
+        let request = v1::FetchTreeRequest {
+            group_id: welcome.group_id.clone(),
+            epoch: welcome.epoch,
+        };
+        let mut parts = self
+            .call(request, |mut service, request| async move {
+                service.fetch_tree(request).await
+            })
+            .await
+            .map_err(|status| self.error(&status))?;
+        let mut tree = Vec::new();
+        while let Some(part) = parts
+            .message()
+            .await
+            .map_err(|status| self.error(&status))?
+        {
+            if tree.len() + part.part.len() > RATCHET_TREE_BYTES_MAX {
+                return Err(ClientError::Protocol("the tree is too large".into()));
+            }
+            tree.extend_from_slice(&part.part);
+        }
+        Ok(tree)
+    }
+
+    /// Opens the live stream of this device; further requests go into `requests`' other end.
+    pub(crate) async fn stream(
+        &self,
+        requests: mpsc::Receiver<v1::StreamRequest>,
+    ) -> Result<Streaming<v1::StreamResponse>, ClientError> {
+        let token = self.token().await.map_err(|status| self.error(&status))?;
+        let mut request = Request::new(ReceiverStream::new(requests));
+        request.metadata_mut().insert(AUTHORIZATION, token);
+        match self.service.clone().stream(request).await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => {
+                self.forget_token();
+                Err(self.error(&status))
+            }
+        }
+    }
+
+    /// Sends an authenticated request, with a fresh token and again where that can help.
+    async fn call<Q, A, F>(
+        &self,
+        request: Q,
+        send: impl Fn(Service, Request<Q>) -> F,
+    ) -> Result<A, Status>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let attempt = || async {
+            let mut attempt = Request::new(request.clone());
+            attempt
+                .metadata_mut()
+                .insert(AUTHORIZATION, self.token().await?);
+            send(self.service.clone(), attempt).await
+        };
+        let answer = self.retry(attempt).await;
+        match answer {
+            Err(status) if status.code() == Code::Unauthenticated => {
+                self.forget_token();
+                self.retry(attempt).await
+            }
+            other => other,
+        }
+    }
+
+    async fn retry<A, F>(&self, attempt: impl Fn() -> F) -> Result<A, Status>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut delays = RETRY_DELAYS.iter();
+        loop {
+            match attempt().await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) if is_passing(&status) => match delays.next() {
+                    Some(delay) => tokio::time::sleep(*delay).await,
+                    None => return Err(status),
+                },
+                Err(status) => return Err(status),
+            }
+        }
+    }
+
+    async fn token(&self) -> Result<MetadataValue<Ascii>, Status> {
+        if let Some(token) = self.lock_token().clone() {
+            return Ok(token);
+        }
+        let mut service = self.service.clone();
+        let device_id = self.device.as_bytes().to_vec().into();
+        let asked = service
+            .request_challenge(v1::RequestChallengeRequest { device_id })
+            .await?;
+        let bytes = asked.into_inner().challenge;
+        let challenge = Challenge::from_bytes(&bytes)
+            .map_err(|_| Status::internal("the server's challenge makes no sense"))?;
+        let signature = challenge.answer(&self.key).to_vec().into();
+        let request = v1::AuthenticateRequest {
+            challenge: bytes,
+            signature,
+        };
+        let token = service.authenticate(request).await?.into_inner().token;
+        let token: MetadataValue<Ascii> = format!("{BEARER}{token}")
+            .parse()
+            .map_err(|_| Status::internal("the server's token makes no sense"))?;
+        *self.lock_token() = Some(token.clone());
+        Ok(token)
+    }
+
+    fn forget_token(&self) {
+        *self.lock_token() = None;
+    }
+
+    fn lock_token(&self) -> std::sync::MutexGuard<'_, Option<MetadataValue<Ascii>>> {
+        // Nothing panics while it is held, and a token is whole at any moment.
+        self.token
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn rejected(&self, status: &Status) -> Rejected {
+        match (ErrorDetail::of(status), status.code()) {
+            (Some(ErrorDetail::WrongEpoch(_)), _) => Rejected::WrongEpoch,
+            (
+                None,
+                Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::PermissionDenied
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::Unimplemented,
+            ) => Rejected::ForGood(status.message().to_owned()),
+            _ => Rejected::Unknown(self.error(status)),
+        }
+    }
+
+    fn error(&self, status: &Status) -> ClientError {
+        error_of(&self.url, status)
+    }
+}
+
+/// Asks a server for its name, before there is an account.
+pub(crate) async fn server_name(url: &str) -> Result<String, ClientError> {
+    let answer = connect(url)?.describe(v1::DescribeRequest {}).await;
+    Ok(answer
+        .map_err(|status| error_of(url, &status))?
+        .into_inner()
+        .server_name)
+}
+
+fn connect(url: &str) -> Result<Service, ClientError> {
+    let invalid = || ClientError::ServerUrl(url.to_owned());
+    if !url.starts_with("http://") {
+        return Err(invalid());
+    }
+    let channel = Endpoint::from_shared(url.to_owned())
+        .map_err(|_| invalid())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .tcp_nodelay(true)
+        .connect_lazy();
+    Ok(DeliveryServiceClient::new(channel)
+        .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX))
+}
+
+fn is_passing(status: &Status) -> bool {
+    status.code() == Code::Unavailable
+}
+
+fn error_of(url: &str, status: &Status) -> ClientError {
+    match (ErrorDetail::of(status), status.code()) {
+        (Some(ErrorDetail::RateLimited(limit)), _) => {
+            ClientError::RateLimited(Duration::from_millis(limit.retry_after_millis))
+        }
+        (_, Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown) => {
+            ClientError::Unreachable {
+                url: url.to_owned(),
+                reason: status.message().to_owned(),
+            }
+        }
+        (_, Code::Internal | Code::DataLoss) => ClientError::Protocol(status.message().to_owned()),
+        _ => ClientError::Refused(status.message().to_owned()),
+    }
+}

@@ -1,0 +1,115 @@
+//! What the library shows an application.
+
+use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
+
+/// A group that this device knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its id, which never changes.
+    pub id: GroupId,
+    /// What the members call it; unknown until the first message after joining says so.
+    pub name: Option<String>,
+    /// Whether this device is a member.
+    pub standing: Standing,
+    /// How far this device has read the group's log.
+    pub cursor: Sequence,
+}
+
+/// Where this device stands with a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Created here; the service does not know it yet.
+    Creating,
+    /// A member.
+    Member,
+    /// A member that asked to leave.
+    Leaving,
+    /// No longer a member; what was read stays readable.
+    Ended,
+}
+
+impl Standing {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Member => "member",
+            Self::Leaving => "leaving",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Creating, Self::Member, Self::Leaving, Self::Ended]
+            .into_iter()
+            .find(|standing| standing.as_str() == text)
+    }
+}
+
+/// A user in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The person.
+    pub user: UserId,
+    /// The person's devices in this group.
+    pub devices: Vec<DeviceId>,
+}
+
+/// One line of a group's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The group.
+    pub group: GroupId,
+    /// Its place in the group's log.
+    pub sequence: Sequence,
+    /// When the service accepted it.
+    pub accepted: UnixMillis,
+    /// Whose device sent it.
+    pub author: UserId,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What a line of history says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// The author wrote this.
+    Text(String),
+    /// The author calls the group this.
+    Named(String),
+    /// The author added these users.
+    Added(Vec<UserId>),
+    /// The author removed these users; those who had asked to leave are among them.
+    Removed(Vec<UserId>),
+    /// The author asked to leave.
+    Leaves,
+    /// A message of a kind that this program does not know.
+    Unknown,
+    /// A message that could not be decrypted.
+    Unreadable,
+}
+
+/// Something that happened, as it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A new line in a group's history.
+    Entry(Entry),
+    /// This device became a member of a group.
+    Joined(GroupId),
+    /// This device is no longer a member of a group.
+    Ended(GroupId),
+    /// Everything that was waiting has been read.
+    CaughtUp,
+    /// The connection was lost; it is being made again.
+    Disconnected,
+}
+
+/// Where an intent ended up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The place in the group's log; everybody sees it there.
+    pub sequence: Sequence,
+    /// How often it had to be made anew because another member changed the group first.
+    pub rebased: u32,
+}
