@@ -8,7 +8,7 @@ mod process;
 mod review;
 
 use conclave_crypto::Crypto;
-use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId};
+use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId};
 use openmls::prelude::{LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _};
 use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 
@@ -64,12 +64,9 @@ impl Engine {
     ) -> Result<Vec<DeviceAddress>, EngineError> {
         self.look(state, |provider| {
             let group = load(provider, group)?;
-            let leaving = commit::leaving(&group);
-            let certificates = leaving
+            commit::leaving(&group)
                 .into_iter()
-                .map(|leaf| certificates::member(&group, leaf));
-            certificates
-                .map(|certificate| Ok(certificate?.address().clone()))
+                .map(|leaf| Ok(certificates::member(&group, leaf)?.address().clone()))
                 .collect()
         })
     }
@@ -237,16 +234,6 @@ fn delete(provider: &Provider<'_>, group: &mut MlsGroup) -> Result<(), EngineErr
         .delete_encryption_epoch_key_pairs(group.group_id(), &group.epoch(), leaf_index)
         .and_then(|()| group.delete(storage))
         .map_err(|_| EngineError::Corrupt)
-}
-
-fn leaf_of(group: &MlsGroup, device: DeviceId) -> Result<Option<LeafNodeIndex>, EngineError> {
-    for member in certificates::members(group) {
-        let (leaf, certificate) = member?;
-        if certificate.address().device == device {
-            return Ok(Some(leaf));
-        }
-    }
-    Ok(None)
 }
 
 fn mls_group_id(group: GroupId) -> openmls::prelude::GroupId {

@@ -1,15 +1,20 @@
 //! Making Commits, and what becomes of them.
 
+use std::collections::BTreeSet;
+
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId, UnixMillis,
-    limits::{ADDS_PER_COMMIT_MAX, COMMIT_BYTES_MAX},
+    limits::{ADDS_PER_COMMIT_MAX, COMMIT_BYTES_MAX, WELCOME_BYTES_MAX},
 };
 use openmls::prelude::{
     CommitMessageBundle, LeafNodeIndex, LeafNodeParameters, MlsGroup, Proposal, Sender,
 };
 
-use super::{Engine, Provider, encode, epoch_of, leaf_of, load, load_active};
-use crate::{Change, Effects, EngineError, KeyPackage, PreparedCommit, State, certificates};
+use super::{Engine, Provider, encode, epoch_of, load, load_active};
+use crate::{
+    Change, Effects, EngineError, KeyPackage, PreparedCommit, State,
+    certificates::{self, Roster},
+};
 
 impl Engine {
     /// Makes a Commit and keeps it as pending; Proposals that wait are committed by it too.
@@ -37,15 +42,20 @@ impl Engine {
             let epoch = epoch_of(&group);
             let plan = Plan::new(&group, &change, now)?;
             let messages = self.stage(provider, &mut group, change, plan.removes)?;
-            let (commit, welcome, group_info) = encode_all(messages)?;
-            Ok(PreparedCommit {
+            let (commit, welcome, group_info) = messages.into_messages();
+            let prepared = PreparedCommit {
                 epoch,
-                commit,
-                welcome,
-                group_info,
+                commit: encode(&commit)?,
+                welcome: welcome.as_ref().map(encode).transpose()?,
+                group_info: group_info
+                    .as_ref()
+                    .map(encode)
+                    .transpose()?
+                    .unwrap_or_default(),
                 added: plan.added,
                 removed: plan.removed,
-            })
+            };
+            check_size(prepared)
         })
     }
 
@@ -156,52 +166,59 @@ impl Plan {
         if leaving.contains(&group.own_leaf_index()) {
             return Err(EngineError::Leaving);
         }
-        // A device that asked to leave is removed by that.
-        let mut removes = removed_leaves(group, &change.removes)?;
-        removes.retain(|leaf| !leaving.contains(leaf));
-
-        let mut roster = certificates::Roster::default();
-        let mut removed = Vec::new();
+        let mut wanted: BTreeSet<DeviceId> = change.removes.iter().copied().collect();
+        let mut roster = Roster::default();
+        let (mut removes, mut removed) = (Vec::new(), Vec::new());
         for member in certificates::members(group) {
             let (leaf, certificate) = member?;
-            if leaving.contains(&leaf) || removes.contains(&leaf) {
+            let is_wanted = wanted.remove(&certificate.address().device);
+            if is_wanted && leaf == group.own_leaf_index() {
+                return Err(EngineError::RemovesSelf); // RFC 9420 §12.2
+            }
+            // A device that asked to leave is removed by that already.
+            let is_leaving = leaving.contains(&leaf);
+            if is_wanted && !is_leaving {
+                removes.push(leaf);
+            }
+            if is_wanted || is_leaving {
                 removed.push(certificate.address().clone());
             } else {
                 roster.admit(&certificate)?;
             }
         }
-        for add in &change.adds {
-            add.check(now)?;
-            if roster.has_device(add.certificate().address().device) {
-                return Err(EngineError::AlreadyMember);
-            }
-            roster.admit(add.certificate())?;
+        if !wanted.is_empty() {
+            return Err(EngineError::NotAMember);
         }
+        let added = admit_all(&mut roster, &change.adds, now)?;
         Ok(Self {
             removes,
-            added: change
-                .adds
-                .iter()
-                .map(KeyPackage::certificate)
-                .cloned()
-                .collect(),
+            added,
             removed,
         })
     }
 }
 
-/// The Commit, the Welcome if there is one, and the GroupInfo, as they go to the service.
-fn encode_all(
-    messages: CommitMessageBundle,
-) -> Result<(Vec<u8>, Option<Vec<u8>>, Vec<u8>), EngineError> {
-    let (commit, welcome, group_info) = messages.into_messages();
-    let group_info = group_info.ok_or(EngineError::Internal("a commit lacks its GroupInfo"))?;
-    let commit = encode(&commit)?;
-    if commit.len() > COMMIT_BYTES_MAX {
+fn admit_all(
+    roster: &mut Roster,
+    adds: &[KeyPackage],
+    now: UnixMillis,
+) -> Result<Vec<DeviceCertificate>, EngineError> {
+    for add in adds {
+        add.check(now)?;
+        if roster.has_device(add.certificate().address().device) {
+            return Err(EngineError::AlreadyMember);
+        }
+        roster.admit(add.certificate())?;
+    }
+    Ok(adds.iter().map(KeyPackage::certificate).cloned().collect())
+}
+
+fn check_size(commit: PreparedCommit) -> Result<PreparedCommit, EngineError> {
+    let welcome_bytes = commit.welcome.as_ref().map_or(0, Vec::len);
+    if commit.commit.len() > COMMIT_BYTES_MAX || welcome_bytes > WELCOME_BYTES_MAX {
         return Err(EngineError::TooLarge);
     }
-    let welcome = welcome.as_ref().map(encode).transpose()?;
-    Ok((commit, welcome, encode(&group_info)?))
+    Ok(commit)
 }
 
 /// The leaves whose devices asked to leave in this epoch.
@@ -213,20 +230,4 @@ pub(super) fn leaving(group: &MlsGroup) -> Vec<LeafNodeIndex> {
             _ => None,
         })
         .collect()
-}
-
-fn removed_leaves(
-    group: &MlsGroup,
-    devices: &[DeviceId],
-) -> Result<Vec<LeafNodeIndex>, EngineError> {
-    let mut leaves = Vec::with_capacity(devices.len());
-    for device in devices {
-        let leaf = leaf_of(group, *device)?.ok_or(EngineError::NotAMember)?;
-        // RFC 9420 §12.2: a committer does not remove itself.
-        if leaf == group.own_leaf_index() {
-            return Err(EngineError::RemovesSelf);
-        }
-        leaves.push(leaf);
-    }
-    Ok(leaves)
 }
