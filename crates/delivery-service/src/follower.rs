@@ -8,36 +8,36 @@
 //! messages since. A delta is what a checked message changes, so a restart applies it without
 //! judging it again by a clock that has moved on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+mod bundle;
+mod key_package;
+mod leaf;
+mod rules;
+mod snapshot;
+
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use conclave_crypto::Crypto;
 use conclave_protocol::{
-    COMPONENT_RULES, CREDENTIAL_TYPE, DeviceCertificate, DeviceId, Epoch, GroupId, GroupRules,
-    Sequence, UnixMillis, VerifyingKey,
-    limits::{
-        ADDS_PER_COMMIT_MAX, CLOCK_SKEW, GROUP_CONTEXT_BYTES_MAX, KEY_PACKAGE_LIFETIME,
-        KEY_PACKAGE_REMAINING_MIN,
-    },
+    DeviceCertificate, DeviceId, Epoch, GroupId, Sequence, UnixMillis, VerifyingKey,
 };
 use openmls::{
-    group::{GroupContext, ProposalStore, PublicGroup, QueuedProposal, StagedCommit},
+    group::{ProposalStore, PublicGroup, QueuedProposal, StagedCommit},
     messages::group_info::VerifiableGroupInfo,
     prelude::{
-        Ciphersuite, ConfirmationTag, ContentType, CredentialType, ExtensionType, KeyPackageIn,
-        LeafNode, LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn, OpenMlsSignaturePublicKey,
-        ProcessedMessageContent, Proposal, ProposalOrRefType, ProposalType, ProtocolVersion,
-        PublicMessageIn, RatchetTreeIn, Sender, SignatureScheme, Verifiable as _,
+        Ciphersuite, ContentType, LeafNode, LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn,
+        ProcessedMessageContent, Proposal, PublicMessageIn, RatchetTreeIn, Sender,
     },
 };
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
-use crate::{error::Refusal, store::StockedKeyPackage, wire::SlicedWelcome};
-use snapshot::{Entities, decode, encode};
+use crate::error::Refusal;
+use bundle::{check_group_info, check_welcome};
+use leaf::{certificate, check_capabilities, verified};
+use rules::{FORBIDDEN_PROPOSAL, check_context, check_kinds};
+use snapshot::{Delta, DeltaRef, Entities, decode, encode};
 
-mod snapshot;
+pub(crate) use bundle::CheckedWelcome;
+pub(crate) use key_package::CheckedKeyPackage;
 
 /// The suite of every group and KeyPackage: the one that devices' keys are made for.
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
@@ -46,53 +46,6 @@ const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed2
 static CRYPTO: LazyLock<Crypto> = LazyLock::new(Crypto::default);
 
 type Result<T, E = Refusal> = std::result::Result<T, E>;
-
-/// A KeyPackage that may be kept in stock.
-#[derive(Debug)]
-pub(crate) struct CheckedKeyPackage {
-    /// Whose it is.
-    pub(crate) certificate: DeviceCertificate,
-    /// What is kept.
-    pub(crate) stocked: StockedKeyPackage,
-    /// Whether it says that it may be used more than once (RFC 9420 §16.8).
-    pub(crate) is_last_resort: bool,
-}
-
-impl CheckedKeyPackage {
-    /// Checks an MLSMessage with a KeyPackage (RFC 9420 §10.1) that is uploaded now.
-    pub(crate) fn check(message: &[u8], now: UnixMillis) -> Result<Self> {
-        let MlsMessageBodyIn::KeyPackage(package) = parse(message)? else {
-            return Err(Refusal::Invalid("not a KeyPackage"));
-        };
-        let package = KeyPackageIn::validate(package, &*CRYPTO, ProtocolVersion::Mls10)
-            .map_err(|_| Refusal::Invalid("the KeyPackage is not valid in MLS"))?;
-        if package.ciphersuite() != SUITE {
-            return Err(Refusal::Invalid(
-                "the KeyPackage is of another cipher suite",
-            ));
-        }
-        let certificate = certificate(package.leaf_node(), now)?;
-        check_capabilities(package.leaf_node())?;
-        let expires_seconds = package.life_time().not_after();
-        let remaining = expires_seconds.saturating_sub(now.as_seconds());
-        let longest = KEY_PACKAGE_LIFETIME.as_secs() + CLOCK_SKEW.as_secs();
-        if !(KEY_PACKAGE_REMAINING_MIN.as_secs()..=longest).contains(&remaining) {
-            return Err(Refusal::Invalid(
-                "the KeyPackage has too short or long a lifetime",
-            ));
-        }
-        let reference = package.hash_ref(&*CRYPTO).map_err(|_| IMPOSSIBLE)?;
-        Ok(Self {
-            certificate,
-            stocked: StockedKeyPackage {
-                reference: reference.as_slice().to_vec(),
-                expires_seconds,
-                message: message.to_vec(),
-            },
-            is_last_resort: package.last_resort(),
-        })
-    }
-}
 
 /// A group's public state, up to some handshake message.
 pub(crate) struct Follower {
@@ -116,10 +69,8 @@ pub(crate) struct CheckedCommit {
     pub(crate) next: NextEpoch,
     /// What it changes, to be stored.
     pub(crate) delta: Vec<u8>,
-    /// The devices that it adds, each with its slice of the Welcome.
-    pub(crate) added: Vec<(DeviceCertificate, Vec<u8>)>,
-    /// What the added share of the Welcome; empty where there are none.
-    pub(crate) welcome_shared: Vec<u8>,
+    /// For the devices that it adds, where there are any.
+    pub(crate) welcome: Option<CheckedWelcome>,
     /// The devices that it removes.
     pub(crate) removed: Vec<DeviceId>,
 }
@@ -201,8 +152,8 @@ impl Follower {
     /// Takes in a delta from the store.
     pub(crate) fn apply_delta(&mut self, sequence: Sequence, delta: &[u8]) -> Result<()> {
         match decode(delta).ok_or(CORRUPT)? {
-            snapshot::Delta::Commit(staged) => self.merge(*staged, &Entities::discarding())?,
-            snapshot::Delta::Proposal(queued) => {
+            Delta::Commit(staged) => self.merge(*staged, &Entities::discarding())?,
+            Delta::Proposal(queued) => {
                 let Sender::Member(leaf) = *queued.sender() else {
                     return Err(CORRUPT);
                 };
@@ -234,14 +185,12 @@ impl Follower {
         let removed = self.check_removed(&staged)?;
         self.check_own_leaf(leaf, &staged, committer.now)?;
         check_group_info(group_info, &staged, &tag, leaf, committer.key)?;
-        let added = added(&staged, committer.now)?;
-        let (added, welcome_shared) = check_welcome(welcome, added)?;
-        let delta = encode(&snapshot::DeltaRef::Commit(&staged)).ok_or(IMPOSSIBLE)?;
+        let welcome = check_welcome(welcome, &staged, committer.now)?;
+        let delta = encode(&DeltaRef::Commit(&staged)).ok_or(IMPOSSIBLE)?;
         Ok(CheckedCommit {
             next: NextEpoch(*staged),
             delta,
-            added,
-            welcome_shared,
+            welcome,
             removed,
         })
     }
@@ -265,7 +214,7 @@ impl Follower {
         if self.leaving.contains(&leaf) {
             return Err(Refusal::Invalid("the device is leaving the group already"));
         }
-        let delta = encode(&snapshot::DeltaRef::Proposal(&queued)).ok_or(IMPOSSIBLE)?;
+        let delta = encode(&DeltaRef::Proposal(&queued)).ok_or(IMPOSSIBLE)?;
         Ok(CheckedProposal {
             queued: *queued,
             leaf,
@@ -393,8 +342,6 @@ impl Follower {
     }
 }
 
-const FORBIDDEN_PROPOSAL: Refusal =
-    Refusal::Invalid("the group's rules do not allow this Proposal, or not in this way");
 const IMPOSSIBLE: Refusal = Refusal::Internal("the group's public state is inconsistent");
 const CORRUPT: Refusal = Refusal::Internal("the group's stored state is unreadable");
 
@@ -418,175 +365,4 @@ fn only_member(group: &PublicGroup, now: UnixMillis) -> Result<DeviceCertificate
     };
     check_capabilities(leaf)?;
     certificate(leaf, now)
-}
-
-/// Rules version 1, as far as the GroupContext shows them. No Proposal can change it later.
-fn check_context(context: &GroupContext) -> Result<()> {
-    let extensions = context.extensions();
-    let bytes = extensions
-        .tls_serialize_detached()
-        .map_err(|_| IMPOSSIBLE)?;
-    if bytes.len() > GROUP_CONTEXT_BYTES_MAX {
-        return Err(Refusal::Invalid("the GroupContext is too large"));
-    }
-    if context.ciphersuite() != SUITE {
-        return Err(Refusal::Invalid("the group is of another cipher suite"));
-    }
-    if extensions.external_senders().is_some() {
-        return Err(Refusal::Invalid(
-            "the group's rules do not allow external senders",
-        ));
-    }
-    let required = extensions.required_capabilities().is_some_and(|required| {
-        required
-            .proposal_types()
-            .contains(&ProposalType::SelfRemove)
-            && required.credential_types().contains(&CREDENTIAL)
-    });
-    let rules = extensions
-        .app_data_dictionary()
-        .and_then(|extension| extension.dictionary().get(&COMPONENT_RULES));
-    let follows_rules = rules.is_some_and(|rules| GroupRules::from_bytes(rules).is_ok());
-    if required && follows_rules {
-        Ok(())
-    } else {
-        Err(Refusal::Invalid(
-            "the group lacks the required capabilities or known rules",
-        ))
-    }
-}
-
-const CREDENTIAL: CredentialType = CredentialType::Other(CREDENTIAL_TYPE);
-
-/// What every leaf has to support, whatever a group says.
-fn check_capabilities(leaf: &LeafNode) -> Result<()> {
-    let stated = leaf.capabilities();
-    if stated.proposals().contains(&ProposalType::SelfRemove)
-        && stated.credentials().contains(&CREDENTIAL)
-        && stated
-            .extensions()
-            .contains(&ExtensionType::AppDataDictionary)
-    {
-        Ok(())
-    } else {
-        Err(Refusal::Invalid(
-            "a leaf lacks a capability that the rules require",
-        ))
-    }
-}
-
-/// The certificate of a new leaf, checked for its key and for now.
-fn certificate(leaf: &LeafNode, now: UnixMillis) -> Result<DeviceCertificate> {
-    let refused = |_| Refusal::Invalid("a leaf's device certificate is not valid");
-    if leaf.credential().credential_type() != CREDENTIAL {
-        return Err(Refusal::Invalid(
-            "a leaf's credential is no device certificate",
-        ));
-    }
-    let certificate = DeviceCertificate::from_bytes(leaf.credential().serialized_content());
-    let certificate = certificate.map_err(refused)?;
-    // RFC 9420 §5.3.1: the credential has to be for the key that the leaf signs with.
-    certificate
-        .check(leaf.signature_key().as_slice(), now)
-        .map_err(refused)?;
-    Ok(certificate)
-}
-
-/// The certificate of a leaf in the tree, which was checked when it came in.
-fn verified(leaf: &LeafNode) -> Result<DeviceCertificate> {
-    DeviceCertificate::from_verified_bytes(leaf.credential().serialized_content())
-        .map_err(|_| CORRUPT)
-}
-
-/// Rules version 1: members are added and removed by value, and leave by reference.
-fn check_kinds(staged: &StagedCommit) -> Result<()> {
-    let allowed = staged.queued_proposals().all(|queued| {
-        matches!(
-            (queued.proposal(), queued.proposal_or_ref_type()),
-            (
-                Proposal::Add(_) | Proposal::Remove(_),
-                ProposalOrRefType::Proposal
-            ) | (Proposal::SelfRemove, ProposalOrRefType::Reference)
-        )
-    });
-    if !allowed {
-        return Err(FORBIDDEN_PROPOSAL);
-    }
-    if staged.add_proposals().count() > ADDS_PER_COMMIT_MAX {
-        return Err(Refusal::Invalid("the Commit adds too many devices"));
-    }
-    Ok(())
-}
-
-/// The devices that a Commit adds, each with its KeyPackageRef.
-fn added(staged: &StagedCommit, now: UnixMillis) -> Result<Vec<(DeviceCertificate, Vec<u8>)>> {
-    staged
-        .add_proposals()
-        .map(|add| {
-            let package = add.add_proposal().key_package();
-            check_capabilities(package.leaf_node())?;
-            let reference = package.hash_ref(&*CRYPTO).map_err(|_| IMPOSSIBLE)?;
-            let certificate = certificate(package.leaf_node(), now)?;
-            Ok((certificate, reference.as_slice().to_vec()))
-        })
-        .collect()
-}
-
-/// Holds that a Welcome is for the added and nobody else, and gives each its slice.
-fn check_welcome(
-    welcome: &[u8],
-    added: Vec<(DeviceCertificate, Vec<u8>)>,
-) -> Result<(Vec<(DeviceCertificate, Vec<u8>)>, Vec<u8>)> {
-    if added.is_empty() && welcome.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let SlicedWelcome { shared, joiners } = SlicedWelcome::cut(welcome)?;
-    let mut slices: BTreeMap<_, _> = joiners.into_iter().collect();
-    let count = slices.len();
-    let sliced: Option<Vec<_>> = added
-        .into_iter()
-        .map(|(certificate, reference)| Some((certificate, slices.remove(&reference)?)))
-        .collect();
-    match sliced {
-        Some(sliced) if sliced.len() == count => Ok((sliced, shared)),
-        _ => Err(Refusal::Invalid(
-            "the Welcome is not for exactly the devices that are added",
-        )),
-    }
-}
-
-/// Holds that a GroupInfo is of the epoch that the Commit starts, in every byte that the service
-/// can know, and signed by the committer (RFC 9420 §12.4.3).
-fn check_group_info(
-    message: &[u8],
-    staged: &StagedCommit,
-    tag: &ConfirmationTag,
-    signer: LeafNodeIndex,
-    key: &VerifyingKey,
-) -> Result<()> {
-    let group_info = parse_group_info(message)?;
-    let other = Refusal::Invalid("the GroupInfo is not of the epoch that the Commit starts");
-    if group_info.extensions().ratchet_tree().is_some() {
-        return Err(Refusal::Invalid(
-            "a GroupInfo comes without the ratchet tree",
-        ));
-    }
-    // GroupInfoTBS, written down from what it has to hold.
-    let mut expected = Vec::new();
-    let extensions = group_info.extensions();
-    let written = staged
-        .group_context()
-        .tls_serialize(&mut expected)
-        .and_then(|_| extensions.tls_serialize(&mut expected))
-        .and_then(|_| tag.tls_serialize(&mut expected))
-        .and_then(|_| signer.u32().tls_serialize(&mut expected));
-    written.map_err(|_| IMPOSSIBLE)?;
-    if group_info.unsigned_payload().map_err(|_| IMPOSSIBLE)? != expected {
-        return Err(other);
-    }
-    let key = OpenMlsSignaturePublicKey::new(key.as_bytes()[..].into(), SignatureScheme::ED25519)
-        .map_err(|_| IMPOSSIBLE)?;
-    group_info
-        .verify_no_out(&*CRYPTO, &key)
-        .map_err(|_| Refusal::Invalid("the GroupInfo's signature does not verify"))
 }

@@ -3,27 +3,27 @@
 //! Everything here blocks. A submission's fate is decided by [`decide`], twice for handshake
 //! messages: before the follower spends time on them, and again in the store's transaction.
 
+mod body;
+mod read;
+
 use std::sync::{Arc, PoisonError};
 
-use conclave_protocol::{
-    DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis, limits,
-};
-use sha2::{Digest as _, Sha256};
-
 use crate::{
-    access::Access,
     error::Refusal,
-    follower::{CheckedCommit, CheckedProposal, Committer, Follower, Founded},
+    follower::{CheckedCommit, CheckedProposal, CheckedWelcome, Committer, Follower, Founded},
     followers::Followers,
     hub::{Hub, Topic},
     limits::{COMMITS_PER_SNAPSHOT, HANDSHAKE_ATTEMPTS_MAX},
     ordering::{Head, Receipt, Submission, Verdict, decide},
-    store::{
-        Device, Effect, Entry, EpochChange, NewEntry, NewGroup, NewWelcome, Page, Snapshot, Store,
-        TreePart,
-    },
-    wire::Framing,
+    store::{Device, Effect, EpochChange, NewEntry, NewGroup, NewWelcome, Page, Snapshot, Store},
 };
+use conclave_protocol::{
+    DeviceAddress, DeviceCertificate, DeviceId, GroupId, RequestId, UnixMillis, limits,
+};
+
+use body::{check_size, hash};
+
+pub(crate) use body::Body;
 
 /// Orders and follows groups.
 pub(crate) struct Groups {
@@ -43,34 +43,6 @@ pub(crate) struct Request<'a> {
     pub(crate) request: RequestId,
     /// The message.
     pub(crate) body: Body<'a>,
-}
-
-/// The message of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Body<'a> {
-    /// A Commit with what belongs to it; the Welcome is empty where nobody is added.
-    Commit {
-        commit: &'a [u8],
-        welcome: &'a [u8],
-        group_info: &'a [u8],
-    },
-    /// A Proposal.
-    Proposal(&'a [u8]),
-    /// An application message.
-    Application(&'a [u8]),
-}
-
-/// A page of a log.
-#[derive(Debug)]
-pub(crate) struct LogPage {
-    /// What is in it.
-    pub(crate) entries: Vec<Entry>,
-    /// Whether the reader is a member.
-    pub(crate) is_member: bool,
-    /// The last entry that the reader may read.
-    pub(crate) readable: Sequence,
-    /// The group's epoch, as far as the reader may know it.
-    pub(crate) epoch: Epoch,
 }
 
 /// A handshake message on its way: all that stays the same when it has to be checked again.
@@ -174,79 +146,6 @@ impl Groups {
         Err(Refusal::Busy("the group is busy; try again"))
     }
 
-    /// What a device may read of a group.
-    pub(crate) fn access(&self, group: GroupId, device: DeviceId) -> Result<Access, Refusal> {
-        let found = self.store.access(group, device)?;
-        let (head, ranges) = found.ok_or(Refusal::UnknownGroup)?;
-        Access::new(head, ranges).ok_or(Refusal::NotMember)
-    }
-
-    /// Reads a page of what a device may read after a cursor.
-    pub(crate) fn read(
-        &self,
-        group: GroupId,
-        device: DeviceId,
-        after: Sequence,
-        entries: usize,
-        bytes: usize,
-    ) -> Result<LogPage, Refusal> {
-        let access = self.access(group, device)?;
-        let page = access.next_span(after).map(|span| Page {
-            after: span.after,
-            up_to: span.up_to,
-            entries,
-            bytes,
-        });
-        let entries = page
-            .map(|page| self.store.read_log(group, page))
-            .transpose()?;
-        Ok(LogPage {
-            entries: entries.unwrap_or_default(),
-            is_member: access.is_member(),
-            readable: access.readable(),
-            epoch: self.visible_epoch(group, &access)?,
-        })
-    }
-
-    /// A part of the tree of an epoch that somebody joined, for who may read that epoch; `None`
-    /// past its end.
-    pub(crate) fn tree_part(
-        &self,
-        group: GroupId,
-        device: DeviceId,
-        epoch: Epoch,
-        part: u32,
-    ) -> Result<Option<TreePart>, Refusal> {
-        let access = self.access(group, device)?;
-        let found = self.store.tree_part(group, epoch, part)?;
-        if found
-            .as_ref()
-            .is_some_and(|part| !access.covers(part.sequence))
-        {
-            return Err(Refusal::NotMember);
-        }
-        Ok(found)
-    }
-
-    /// The epoch that the group is in, as far as a device may know: for one that was removed, the
-    /// epoch that began without it.
-    fn visible_epoch(&self, group: GroupId, access: &Access) -> Result<Epoch, Refusal> {
-        if access.is_member() {
-            return Ok(access.head().epoch);
-        }
-        let last = Page {
-            after: Sequence(access.readable().0.saturating_sub(1)),
-            up_to: access.readable(),
-            entries: 1,
-            bytes: 0,
-        };
-        let last = self.store.read_log(group, last)?;
-        Ok(last
-            .first()
-            .map(|entry| entry.epoch.next())
-            .unwrap_or_default())
-    }
-
     /// Checks a handshake message against the group as it is now, and appends it.
     fn attempt(&self, handshake: &Handshake<'_>) -> Result<Verdict, Refusal> {
         let request = handshake.request;
@@ -276,10 +175,10 @@ impl Groups {
         };
         let (verdict, follower) = match checked {
             Checked::Commit(commit) => {
-                self.append_commit(handshake, submission, follower, commit)?
+                self.append_commit(handshake, submission, follower, *commit)?
             }
             Checked::Proposal(proposal) => {
-                self.append_proposal(handshake, submission, follower, proposal)?
+                self.append_proposal(handshake, submission, follower, *proposal)?
             }
         };
         *slot = follower;
@@ -298,7 +197,7 @@ impl Groups {
                 group_info,
             } => {
                 let commit = follower.check_commit(commit, welcome, group_info, committer)?;
-                for (certificate, _) in &commit.added {
+                for (certificate, _) in commit.welcome.iter().flat_map(|welcome| &welcome.joiners) {
                     if !self.is_registered(certificate)? {
                         return Err(Refusal::Invalid(
                             "a device that is added is not registered here with these keys",
@@ -320,7 +219,7 @@ impl Groups {
         handshake: &Handshake<'_>,
         submission: Submission,
         follower: Follower,
-        commit: Box<CheckedCommit>,
+        commit: CheckedCommit,
     ) -> Result<(Verdict, Option<Follower>), Refusal> {
         let Body::Commit {
             commit: message,
@@ -338,25 +237,13 @@ impl Groups {
         let CheckedCommit {
             next,
             delta,
-            added,
-            welcome_shared,
+            welcome,
             removed,
-        } = *commit;
+        } = commit;
         let (follower, snapshot) = follower.advance(next, wants_snapshot)?;
-        let address = &handshake.sender.address;
-        let welcome = if added.is_empty() {
-            None
-        } else {
-            Some(NewWelcome {
-                added_by: format!("{}/{}", address.user, address.device),
-                shared: welcome_shared,
-                joiners: added
-                    .into_iter()
-                    .map(|(certificate, slice)| (certificate.address().device, slice))
-                    .collect(),
-                tree: follower.ratchet_tree()?,
-            })
-        };
+        let welcome = welcome
+            .map(|welcome| new_welcome(welcome, &handshake.sender, &follower))
+            .transpose()?;
         let change = EpochChange {
             group_info,
             removed,
@@ -392,13 +279,13 @@ impl Groups {
         handshake: &Handshake<'_>,
         submission: Submission,
         follower: Follower,
-        proposal: Box<CheckedProposal>,
+        proposal: CheckedProposal,
     ) -> Result<(Verdict, Option<Follower>), Refusal> {
         let Body::Proposal(message) = handshake.request.body else {
             return Err(Refusal::Internal("not a Proposal"));
         };
         let delta = proposal.delta.clone();
-        let follower = follower.propose(*proposal)?;
+        let follower = follower.propose(proposal)?;
         let effect = Effect::Proposal { delta: &delta };
         let verdict = self.append(
             handshake.request,
@@ -473,6 +360,24 @@ impl Groups {
     }
 }
 
+/// What a Commit's joiners get.
+fn new_welcome(
+    welcome: CheckedWelcome,
+    committer: &Device,
+    follower: &Follower,
+) -> Result<NewWelcome, Refusal> {
+    let DeviceAddress { user, device } = &committer.address;
+    let joiners = welcome.joiners.into_iter();
+    Ok(NewWelcome {
+        added_by: format!("{user}/{device}"),
+        shared: welcome.shared,
+        joiners: joiners
+            .map(|(certificate, slice)| (certificate.address().device, slice))
+            .collect(),
+        tree: follower.ratchet_tree()?,
+    })
+}
+
 enum Checked {
     Commit(Box<CheckedCommit>),
     Proposal(Box<CheckedProposal>),
@@ -500,79 +405,4 @@ fn receipt(verdict: Verdict, now: UnixMillis) -> Result<Receipt, Refusal> {
         Verdict::WrongEpoch(head) => Err(Refusal::WrongEpoch(head)),
         Verdict::Overtaken => Err(Refusal::Busy("the group is busy; try again")),
     }
-}
-
-impl Body<'_> {
-    /// Bytes are bounded before anything parses them.
-    fn check_sizes(&self) -> Result<(), Refusal> {
-        match self {
-            Self::Commit {
-                commit,
-                welcome,
-                group_info,
-            } => {
-                check_size("the Commit is too large", commit, limits::COMMIT_BYTES_MAX)?;
-                check_size(
-                    "the Welcome is too large",
-                    welcome,
-                    limits::WELCOME_BYTES_MAX,
-                )?;
-                check_size(
-                    "the GroupInfo is too large",
-                    group_info,
-                    limits::GROUP_INFO_BYTES_MAX,
-                )
-            }
-            Self::Proposal(message) => check_size(
-                "the Proposal is too large",
-                message,
-                limits::KEY_PACKAGE_BYTES_MAX,
-            ),
-            Self::Application(message) => check_size(
-                "the message is too large",
-                message,
-                limits::APPLICATION_MESSAGE_BYTES_MAX,
-            ),
-        }
-    }
-
-    fn framing(&self) -> Result<Framing, Refusal> {
-        match self {
-            Self::Commit { commit, .. } => Framing::of_handshake(commit),
-            Self::Proposal(message) => Framing::of_handshake(message),
-            Self::Application(message) => Framing::of_application(message),
-        }
-    }
-
-    fn hash(&self, group: GroupId) -> [u8; 32] {
-        match self {
-            Self::Commit {
-                commit,
-                welcome,
-                group_info,
-            } => hash(1, group, &[commit, welcome, group_info]),
-            Self::Proposal(message) => hash(2, group, &[message]),
-            Self::Application(message) => hash(3, group, &[message]),
-        }
-    }
-}
-
-fn check_size(problem: &'static str, bytes: &[u8], most: usize) -> Result<(), Refusal> {
-    if bytes.len() <= most {
-        Ok(())
-    } else {
-        Err(Refusal::Invalid(problem))
-    }
-}
-
-/// A hash of what a request asks for, unambiguous about where its parts end.
-fn hash(kind: u8, group: GroupId, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update([kind]);
-    hash.update(group.as_bytes());
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
 }

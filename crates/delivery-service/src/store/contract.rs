@@ -1,1 +1,553 @@
+//! What every store has to do. Each test runs on each backend.
 
+use std::{collections::BTreeSet, sync::Barrier, thread};
+
+use conclave_protocol::{
+    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, Epoch, GroupId, RequestId, Sequence,
+    SigningKey, UnixMillis, UserId, limits,
+};
+use proptest::prelude::*;
+
+use super::{
+    Delta, Effect, EntryKind, EpochChange, Identity, MemoryStore, NewEntry, NewGroup, NewWelcome,
+    OpenError, Page, Published, Range, Registered, Snapshot, SqliteStore, StockedKeyPackage, Store,
+    Take,
+};
+use crate::ordering::{Head, Submission, Verdict};
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const GROUP: GroupId = GroupId::from_bytes([7; 16]);
+
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod in_memory {
+            $(#[test] fn $test() { super::$test(&super::MemoryStore::default()); })*
+        }
+        mod in_sqlite {
+            $(#[test] fn $test() { super::$test(&super::TemporaryStore::new().store); })*
+        }
+    };
+}
+
+contract![
+    the_first_identity_stays,
+    names_and_devices_have_one_owner,
+    a_key_package_is_handed_out_once,
+    a_stock_is_bounded_and_fresh,
+    one_of_many_commits_wins_each_epoch,
+    a_commit_brings_everything_or_nothing,
+    deltas_last_until_the_snapshot_that_holds_them,
+    pages_are_bounded,
+];
+
+struct TemporaryStore {
+    store: SqliteStore,
+    _folder: tempfile::TempDir,
+}
+
+impl TemporaryStore {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            store: SqliteStore::open(&folder.path().join("test.db")).unwrap(),
+            _folder: folder,
+        }
+    }
+}
+
+fn device(number: u8) -> DeviceId {
+    DeviceId::from_bytes([number; 16])
+}
+
+fn request(number: u8) -> RequestId {
+    RequestId::from_bytes([number; 16])
+}
+
+fn certify(user: &str, number: u8, identity: u8) -> DeviceCertificate {
+    let address = DeviceAddress {
+        user: user.parse().unwrap(),
+        device: device(number),
+    };
+    let key = SigningKey::from_seed(&[number; 32]).verifying_key();
+    let claims = DeviceClaims::starting(address, key, NOW);
+    DeviceCertificate::issue(claims, &SigningKey::from_seed(&[identity; 32]))
+}
+
+fn register(store: &dyn Store, users: u8) {
+    for number in 1..=users {
+        let certificate = certify(&format!("user{number}@here"), number, number + 100);
+        assert_eq!(store.register(&certificate).unwrap(), Registered::Done);
+    }
+}
+
+/// Registers devices 1 to `members`, all in the group from the start of epoch 1 on.
+fn found(store: &dyn Store, members: u8) {
+    register(store, members);
+    let group = NewGroup {
+        group: GROUP,
+        creator: device(1),
+        body_hash: [0; 32],
+        group_info: b"info",
+        snapshot: b"state",
+    };
+    assert!(store.create_group(&group).unwrap());
+    assert!(store.create_group(&group).unwrap(), "the same again");
+    let other = NewGroup {
+        body_hash: [1; 32],
+        ..group
+    };
+    assert!(!store.create_group(&other).unwrap());
+    if members > 1 {
+        let change = adding((2..=members).map(device));
+        let verdict = store.append(&commit(1, 200, 0, &change)).unwrap();
+        assert_eq!(verdict, Verdict::Accept(Sequence(1)));
+    }
+}
+
+fn adding(joiners: impl Iterator<Item = DeviceId>) -> EpochChange<'static> {
+    EpochChange {
+        group_info: b"next",
+        removed: Vec::new(),
+        welcome: Some(NewWelcome {
+            added_by: "user1@here/device".into(),
+            shared: b"shared".to_vec(),
+            joiners: joiners.map(|id| (id, id.as_bytes().to_vec())).collect(),
+            tree: vec![5; limits::CHUNK_BYTES + 1],
+        }),
+    }
+}
+
+const UNCHANGED: EpochChange<'static> = EpochChange {
+    group_info: b"next",
+    removed: Vec::new(),
+    welcome: None,
+};
+
+fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
+    NewEntry {
+        group: GROUP,
+        sender: device(sender),
+        request: request(number),
+        submission: Submission {
+            body_hash: [number; 32],
+            epoch: Epoch(epoch),
+            basis: None,
+        },
+        accepted: NOW,
+        message: b"message",
+        effect: Effect::Application,
+    }
+}
+
+fn commit<'a>(sender: u8, number: u8, epoch: u64, change: &'a EpochChange<'a>) -> NewEntry<'a> {
+    NewEntry {
+        effect: Effect::Commit {
+            delta: b"delta",
+            change,
+        },
+        ..entry(sender, number, epoch)
+    }
+}
+
+fn all() -> Page {
+    Page {
+        after: Sequence(0),
+        up_to: Sequence(u64::MAX >> 1),
+        entries: usize::from(u16::MAX),
+        bytes: usize::MAX >> 1,
+    }
+}
+
+fn the_first_identity_stays(store: &dyn Store) {
+    let of = |byte: u8| Identity {
+        server_name: format!("name{byte}"),
+        secret: [byte; 32],
+    };
+    for byte in [1, 2] {
+        assert!(store.identity(&of(byte)).unwrap() == of(1));
+    }
+}
+
+fn names_and_devices_have_one_owner(store: &dyn Store) {
+    let register = |certificate| store.register(&certificate).unwrap();
+    assert_eq!(register(certify("alice@here", 1, 9)), Registered::Done);
+    assert_eq!(register(certify("alice@here", 1, 9)), Registered::Done);
+    assert_eq!(register(certify("alice@here", 2, 9)), Registered::Done);
+    assert_eq!(register(certify("alice@here", 3, 8)), Registered::NameTaken);
+    assert_eq!(register(certify("bob@here", 1, 8)), Registered::DeviceTaken);
+    // Nothing of what was refused has stayed.
+    assert_eq!(store.device(device(3)).unwrap(), None);
+    assert_eq!(register(certify("bob@here", 3, 7)), Registered::Done);
+    let known = store.device(device(1)).unwrap().unwrap();
+    assert!(known.is_of(&certify("alice@here", 1, 9)));
+}
+
+fn package(number: u8) -> StockedKeyPackage {
+    StockedKeyPackage {
+        reference: vec![number],
+        expires_seconds: 1000,
+        message: vec![number; 9],
+    }
+}
+
+fn publish(store: &dyn Store, packages: &[StockedKeyPackage]) -> Published {
+    let published = store.publish_key_packages(device(1), packages, None, UnixMillis(0));
+    published.unwrap()
+}
+
+fn take(store: &dyn Store, taker: u8, number: u8, usable_until_seconds: u64) -> Vec<Vec<u8>> {
+    let user: UserId = "user1@here".parse().unwrap();
+    let take = Take {
+        taker: device(taker),
+        request: request(number),
+        user: &user,
+        usable_until_seconds,
+    };
+    store.take_key_packages(&take).unwrap().unwrap()
+}
+
+fn a_key_package_is_handed_out_once(store: &dyn Store) {
+    register(store, 1);
+    let stock: Vec<_> = (0..32).map(package).collect();
+    assert_eq!(publish(store, &stock), Published::Stock(32));
+    let barrier = Barrier::new(8);
+    let taken: Vec<Vec<u8>> = thread::scope(|scope| {
+        let takers: Vec<_> = (0..8)
+            .map(|taker| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    let once = (0..5).flat_map(|number| take(store, taker, number, 0));
+                    once.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let taken = takers.into_iter().flat_map(|taker| taker.join().unwrap());
+        taken.collect()
+    });
+    assert_eq!(taken.len(), 32, "eight takers ask for forty");
+    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 32);
+
+    // Asking again under the same id takes nothing more, and publishing again brings nothing back.
+    let again = take(store, 0, 0, 0);
+    assert!(again.iter().all(|message| taken.contains(message)));
+    assert_eq!(publish(store, &stock), Published::Stock(0));
+    assert!(take(store, 9, 0, 0).is_empty());
+
+    let last = StockedKeyPackage {
+        message: b"last".to_vec(),
+        ..package(99)
+    };
+    let published = store.publish_key_packages(device(1), &[], Some(&last), UnixMillis(0));
+    assert_eq!(published.unwrap(), Published::Stock(0));
+    for number in [0, 1] {
+        assert_eq!(take(store, 9, number, 0), [b"last"]);
+    }
+    assert!(take(store, 9, 2, 1001).is_empty(), "it lives too short");
+    assert_eq!(publish(store, &[package(50)]), Published::Stock(1));
+    assert_eq!(take(store, 9, 3, 0), [package(50).message]);
+    assert_eq!(take(store, 9, 1, 0), [b"last"], "as before");
+    let unknown: UserId = "nobody@here".parse().unwrap();
+    let take = Take {
+        taker: device(1),
+        request: request(1),
+        user: &unknown,
+        usable_until_seconds: 0,
+    };
+    assert_eq!(store.take_key_packages(&take).unwrap(), None);
+}
+
+fn a_stock_is_bounded_and_fresh(store: &dyn Store) {
+    register(store, 1);
+    let most = u8::try_from(limits::KEY_PACKAGES_MAX).unwrap();
+    let stock: Vec<_> = (1..most).map(package).collect();
+    assert_eq!(
+        publish(store, &stock),
+        Published::Stock(usize::from(most) - 1)
+    );
+    let two = [package(201), package(202)];
+    assert_eq!(publish(store, &two), Published::Full);
+    let twice = [package(201), package(201)];
+    assert_eq!(publish(store, &twice), Published::Stock(usize::from(most)));
+    assert!(take(store, 1, 1, 1001).is_empty(), "all live too short");
+    let late = StockedKeyPackage {
+        expires_seconds: 5000,
+        ..package(203)
+    };
+    let now = UnixMillis(2_000_000);
+    let published = store.publish_key_packages(device(1), std::slice::from_ref(&late), None, now);
+    assert_eq!(
+        published.unwrap(),
+        Published::Stock(1),
+        "the others expired"
+    );
+    assert_eq!(take(store, 1, 2, 1001), [late.message]);
+}
+
+fn one_of_many_commits_wins_each_epoch(store: &dyn Store) {
+    const WRITERS: u8 = 8;
+    const EPOCHS: u64 = 25;
+    found(store, WRITERS);
+    let barrier = Barrier::new(usize::from(WRITERS));
+    let wins: usize = thread::scope(|scope| {
+        let writers: Vec<_> = (1..=WRITERS)
+            .map(|writer| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let race = |epoch: u64| {
+                        barrier.wait();
+                        let number = u8::try_from(epoch).unwrap();
+                        let message = store.append(&entry(writer, number + 100, epoch));
+                        let verdict = store.append(&commit(writer, number, epoch, &UNCHANGED));
+                        // The next epoch's race begins when this one's is over for all.
+                        barrier.wait();
+                        assert!(matches!(
+                            message.unwrap(),
+                            Verdict::Accept(_) | Verdict::WrongEpoch(_)
+                        ));
+                        match verdict.unwrap() {
+                            Verdict::Accept(_) => true,
+                            Verdict::WrongEpoch(head) => {
+                                assert_eq!(head.epoch, Epoch(epoch + 1));
+                                false
+                            }
+                            other => panic!("{other:?}"),
+                        }
+                    };
+                    (1..=EPOCHS).filter(|epoch| race(*epoch)).count()
+                })
+            })
+            .collect();
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .sum()
+    });
+    assert_eq!(wins as u64, EPOCHS);
+    check_log(store, Epoch(EPOCHS + 1));
+}
+
+/// A log has no gap, and one Commit in each epoch, which is its last entry.
+fn check_log(store: &dyn Store, current: Epoch) {
+    let log = store.read_log(GROUP, all()).unwrap();
+    let mut epoch = Epoch(0);
+    for (at, entry) in (1..).zip(&log) {
+        assert_eq!((entry.sequence, entry.epoch), (Sequence(at), epoch));
+        if entry.kind == EntryKind::Commit {
+            epoch = epoch.next();
+        }
+    }
+    let (head, _) = store.access(GROUP, device(1)).unwrap().unwrap();
+    assert_eq!((head.epoch, head.sequence.0), (epoch, log.len() as u64));
+    assert_eq!(epoch, current);
+}
+
+fn a_commit_brings_everything_or_nothing(store: &dyn Store) {
+    found(store, 3);
+    let ranges = |number| store.access(GROUP, device(number)).unwrap().unwrap().1;
+    let joined = Range {
+        from: Sequence(1),
+        to: None,
+    };
+    for number in 1..=3 {
+        assert_eq!(ranges(number), [joined]);
+    }
+    let waiting = store.read_mailbox(device(2), 0, 9).unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!((waiting[0].group, waiting[0].epoch), (GROUP, Epoch(1)));
+    assert_eq!(waiting[0].secrets, device(2).as_bytes());
+    assert_eq!(waiting[0].shared, b"shared");
+    let part = |part| store.tree_part(GROUP, Epoch(1), part).unwrap();
+    assert_eq!(part(0).unwrap().bytes.len(), limits::CHUNK_BYTES);
+    assert_eq!(part(1).unwrap().bytes, [5]);
+    let total = part(0).unwrap().total_bytes;
+    assert_eq!(total, limits::CHUNK_BYTES as u64 + 1);
+    assert_eq!(part(2), None);
+
+    // A Commit that loses leaves no trace of what it brought.
+    let lost = adding([device(2)].into_iter());
+    let verdict = store.append(&commit(1, 1, 0, &lost)).unwrap();
+    assert!(matches!(verdict, Verdict::WrongEpoch(_)));
+    assert_eq!(store.read_mailbox(device(2), 0, 9).unwrap(), waiting);
+
+    // A removed device keeps its past, and opens a new range when it comes back.
+    let removal = EpochChange {
+        removed: vec![device(2)],
+        ..UNCHANGED
+    };
+    let verdict = store.append(&commit(1, 2, 1, &removal)).unwrap();
+    assert_eq!(verdict, Verdict::Accept(Sequence(2)));
+    let verdict = store.append(&entry(2, 3, 2)).unwrap();
+    assert_eq!(verdict, Verdict::NotMember);
+    let back = adding([device(2)].into_iter());
+    store.append(&commit(1, 4, 2, &back)).unwrap();
+    let past = Range {
+        from: Sequence(1),
+        to: Some(Sequence(2)),
+    };
+    let present = Range {
+        from: Sequence(3),
+        to: None,
+    };
+    assert_eq!(ranges(2), [past, present]);
+
+    // Cursors rise, also over what was acknowledged.
+    let items = store.read_mailbox(device(2), 0, 9).unwrap();
+    assert!(items[0].cursor < items[1].cursor);
+    store
+        .acknowledge_mailbox(device(2), items[1].cursor)
+        .unwrap();
+    assert_eq!(store.read_mailbox(device(2), 0, 9).unwrap(), []);
+    let again = EpochChange {
+        removed: vec![device(2)],
+        ..adding([device(2)].into_iter())
+    };
+    store.append(&commit(1, 5, 3, &again)).unwrap();
+    let later = store.read_mailbox(device(2), 0, 9).unwrap();
+    assert!(later[0].cursor > items[1].cursor);
+}
+
+fn deltas_last_until_the_snapshot_that_holds_them(store: &dyn Store) {
+    found(store, 2);
+    store.append(&entry(1, 1, 1)).unwrap();
+    let proposal = NewEntry {
+        effect: Effect::Proposal { delta: b"leave" },
+        ..entry(2, 2, 1)
+    };
+    store.append(&proposal).unwrap();
+    let (head, _) = store.access(GROUP, device(1)).unwrap().unwrap();
+    assert_eq!((head.sequence, head.handshake), (Sequence(3), Sequence(3)));
+    let delta = |sequence, bytes: &[u8]| Delta {
+        sequence: Sequence(sequence),
+        bytes: bytes.to_vec(),
+    };
+    let deltas = || store.read_deltas(GROUP, all()).unwrap();
+    assert_eq!(deltas(), [delta(1, b"delta"), delta(3, b"leave")]);
+    let snapshot = |applied, bytes: &[u8]| Snapshot {
+        applied: Sequence(applied),
+        bytes: bytes.to_vec(),
+    };
+    store.put_snapshot(GROUP, &snapshot(1, b"one")).unwrap();
+    store.put_snapshot(GROUP, &snapshot(0, b"old")).unwrap();
+    assert_eq!(store.snapshot(GROUP).unwrap(), Some(snapshot(1, b"one")));
+    assert_eq!(deltas(), [delta(3, b"leave")]);
+}
+
+fn pages_are_bounded(store: &dyn Store) {
+    found(store, 1);
+    for number in 1..=9 {
+        store.append(&entry(1, number, 0)).unwrap();
+    }
+    let places = |page: Page| {
+        let log = store.read_log(GROUP, page).unwrap();
+        log.iter().map(|entry| entry.sequence.0).collect::<Vec<_>>()
+    };
+    let size = b"message".len();
+    let page = Page {
+        after: Sequence(2),
+        up_to: Sequence(7),
+        ..all()
+    };
+    assert_eq!(places(page), [3, 4, 5, 6, 7]);
+    assert_eq!(places(Page { entries: 2, ..page }), [3, 4]);
+    let bytes = 3 * size;
+    assert_eq!(places(Page { bytes, ..page }), [3, 4, 5]);
+    assert_eq!(places(Page { bytes: 1, ..page }), [3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever is sent, both stores give the same verdicts and end with the same log, and every
+    /// accepted request stands in it once.
+    #[test]
+    fn stores_agree(
+        steps in prop::collection::vec(
+            (1u8..4, 0u8..6, any::<bool>(), 0u64..4, 0u8..4, prop::option::of(0u64..6)), 1..40,
+        ),
+    ) {
+        let (memory, sqlite) = (MemoryStore::default(), TemporaryStore::new());
+        let stores: [&dyn Store; 2] = [&memory, &sqlite.store];
+        for store in stores {
+            found(store, 2);
+            register(store, 3);
+        }
+        let mut accepted = BTreeSet::new();
+        for (sender, number, other_body, epoch, kind, basis) in steps {
+            let change = match kind {
+                0 => EpochChange { removed: vec![device(2)], ..UNCHANGED },
+                1 => EpochChange { removed: vec![device(3)], ..adding([device(3)].into_iter()) },
+                _ => UNCHANGED,
+            };
+            let effect = match kind {
+                0..2 => Effect::Commit { delta: b"delta", change: &change },
+                2 => Effect::Proposal { delta: b"delta" },
+                _ => Effect::Application,
+            };
+            let mut entry = NewEntry { effect, ..entry(sender, number, epoch) };
+            entry.submission.basis = basis.map(Sequence);
+            entry.submission.body_hash = [u8::from(other_body); 32];
+            let [one, other] = stores.map(|store| store.append(&entry).unwrap());
+            prop_assert_eq!(one, other);
+            if let Verdict::Accept(_) = one {
+                prop_assert!(accepted.insert((sender, number)), "applied twice");
+            }
+        }
+        let logs = stores.map(|store| store.read_log(GROUP, all()).unwrap());
+        prop_assert_eq!(&logs[0], &logs[1]);
+        prop_assert_eq!(logs[0].len(), accepted.len() + 1);
+        for number in 1..4 {
+            let access = stores.map(|store| store.access(GROUP, device(number)).unwrap());
+            prop_assert_eq!(&access[0], &access[1]);
+            let items = stores.map(|store| store.read_mailbox(device(number), 0, 99).unwrap());
+            prop_assert_eq!(&items[0], &items[1]);
+        }
+        let epoch = stores[0].access(GROUP, device(1)).unwrap().unwrap().0.epoch;
+        check_log(&sqlite.store, epoch);
+    }
+}
+
+#[test]
+fn a_database_comes_back_as_it_was_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let store = SqliteStore::open(&path).unwrap();
+    found(&store, 2);
+    let log = store.read_log(GROUP, all()).unwrap();
+    // Not closed: as after `kill -9`.
+    std::mem::forget(store);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.read_log(GROUP, all()).unwrap(), log);
+    let (head, _) = store.access(GROUP, device(1)).unwrap().unwrap();
+    let at = Sequence(1);
+    assert_eq!(
+        head,
+        Head {
+            epoch: Epoch(1),
+            sequence: at,
+            handshake: at
+        }
+    );
+}
+
+#[test]
+fn only_a_database_of_ours_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("garbage.db");
+    std::fs::write(&garbage, [b'x'; 5000]).unwrap();
+    let opened = SqliteStore::open(&garbage);
+    assert!(matches!(opened, Err(OpenError::Database(_))));
+
+    let later = folder.path().join("later.db");
+    drop(SqliteStore::open(&later).unwrap());
+    let raw = rusqlite::Connection::open(&later).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
+    let opened = SqliteStore::open(&later);
+    assert!(matches!(
+        opened,
+        Err(OpenError::Newer {
+            found: 99,
+            known: 1
+        })
+    ));
+}

@@ -11,9 +11,9 @@ use conclave_protocol::{
 };
 
 use super::{
-    Delta, Device, Effect, Entry, EntryKind, EpochChange, Identity, MailboxItem, NewEntry,
-    NewGroup, NewWelcome, Page, Published, Range, Registered, Result, Snapshot, StockedKeyPackage,
-    Store, Take, TreePart,
+    Delta, Device, Effect, Entry, EpochChange, Identity, MailboxItem, NewEntry, NewGroup,
+    NewWelcome, Page, Published, Range, Registered, Result, Snapshot, StockedKeyPackage, Store,
+    Take, TreePart,
 };
 use crate::ordering::{Applied, Facts, Head, Receipt, Verdict, decide};
 

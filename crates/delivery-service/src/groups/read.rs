@@ -1,0 +1,98 @@
+//! Reading, as far as membership reaches.
+
+use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence};
+
+use super::Groups;
+use crate::{
+    access::Access,
+    error::Refusal,
+    store::{Entry, Page, TreePart},
+};
+
+/// A page of a log.
+#[derive(Debug)]
+pub(crate) struct LogPage {
+    /// What is in it.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether the reader is a member.
+    pub(crate) is_member: bool,
+    /// The last entry that the reader may read.
+    pub(crate) readable: Sequence,
+    /// The group's epoch, as far as the reader may know it.
+    pub(crate) epoch: Epoch,
+}
+
+impl Groups {
+    /// Reads a page of what a device may read after a cursor.
+    pub(crate) fn read(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        after: Sequence,
+        entries: usize,
+        bytes: usize,
+    ) -> Result<LogPage, Refusal> {
+        let access = self.access(group, device)?;
+        let page = access.next_span(after).map(|span| Page {
+            after: span.after,
+            up_to: span.up_to,
+            entries,
+            bytes,
+        });
+        let entries = page
+            .map(|page| self.store.read_log(group, page))
+            .transpose()?;
+        Ok(LogPage {
+            entries: entries.unwrap_or_default(),
+            is_member: access.is_member(),
+            readable: access.readable(),
+            epoch: self.visible_epoch(group, &access)?,
+        })
+    }
+
+    /// A part of the tree of an epoch that somebody joined, for who may read that epoch; `None`
+    /// past its end.
+    pub(crate) fn tree_part(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        epoch: Epoch,
+        part: u32,
+    ) -> Result<Option<TreePart>, Refusal> {
+        let access = self.access(group, device)?;
+        let found = self.store.tree_part(group, epoch, part)?;
+        if found
+            .as_ref()
+            .is_some_and(|part| !access.covers(part.sequence))
+        {
+            return Err(Refusal::NotMember);
+        }
+        Ok(found)
+    }
+
+    /// The epoch that the group is in, as far as a device may know: for one that was removed, the
+    /// epoch that began without it.
+    fn visible_epoch(&self, group: GroupId, access: &Access) -> Result<Epoch, Refusal> {
+        if access.is_member() {
+            return Ok(access.head().epoch);
+        }
+        let last = Page {
+            after: Sequence(access.readable().0.saturating_sub(1)),
+            up_to: access.readable(),
+            entries: 1,
+            bytes: 0,
+        };
+        let last = self.store.read_log(group, last)?;
+        Ok(last
+            .first()
+            .map(|entry| entry.epoch.next())
+            .unwrap_or_default())
+    }
+
+    /// What a device may read of a group.
+    fn access(&self, group: GroupId, device: DeviceId) -> Result<Access, Refusal> {
+        let found = self.store.access(group, device)?;
+        let (head, ranges) = found.ok_or(Refusal::UnknownGroup)?;
+        Access::new(head, ranges).ok_or(Refusal::NotMember)
+    }
+}
