@@ -59,8 +59,11 @@ impl Client {
         let account = client.local(|local| Ok(local.account().clone())).await?;
         client.inner.remote.register(&account).await?;
         client.local(Local::registered).await?;
-        client.publish_key_packages(true).await?;
-        Ok(client)
+        match client.replenish().await {
+            // The account exists; what is missing is due at the next sync.
+            Ok(()) | Err(ClientError::Unreachable { .. }) => Ok(client),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the home of a registered device. Needs no network.

@@ -107,6 +107,7 @@ impl Follower {
                     let cursor = item.cursor;
                     let events = self.client.take_mail(item).await?;
                     self.client.inner.remote.acknowledge_mailbox(cursor).await?;
+                    self.client.replenish().await?;
                     events
                 }
                 Some(Live::Entry(entry)) => self.take_entry(entry).await?,

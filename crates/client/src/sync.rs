@@ -63,9 +63,7 @@ impl Client {
                 break;
             }
         }
-        if events.iter().any(|event| matches!(event, Event::Joined(_))) {
-            self.publish_key_packages(false).await?;
-        }
+        self.replenish().await?;
         Ok(events)
     }
 
@@ -176,22 +174,20 @@ impl Client {
         Ok(())
     }
 
-    /// Fills this device's stock of KeyPackages at the service when it has run low.
-    pub(crate) async fn publish_key_packages(&self, first: bool) -> Result<(), ClientError> {
-        let ask = v1::PublishKeyPackagesRequest::default();
-        let stock = if first {
-            0
-        } else {
-            self.inner.remote.publish_key_packages(ask).await?
-        };
-        if stock as usize > KEY_PACKAGE_STOCK / 2 {
+    /// Fills this device's stock of KeyPackages at the service where it may have run low.
+    pub(crate) async fn replenish(&self) -> Result<(), ClientError> {
+        if !self.read(|tx| tx.stock_is_due()).await? {
             return Ok(());
         }
-        let packages = self
-            .write(move |tx| tx.make_key_packages(stock, first, now()))
-            .await?;
-        self.inner.remote.publish_key_packages(packages).await?;
-        Ok(())
+        let ask = v1::PublishKeyPackagesRequest::default();
+        let stock = self.inner.remote.publish_key_packages(ask).await?;
+        if (stock as usize) < KEY_PACKAGE_STOCK / 2 {
+            let packages = self
+                .write(move |tx| tx.make_key_packages(stock, now()))
+                .await?;
+            self.inner.remote.publish_key_packages(packages).await?;
+        }
+        self.write(|tx| tx.set_stock_due(false)).await
     }
 }
 

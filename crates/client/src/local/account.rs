@@ -90,7 +90,7 @@ impl Account {
 
     fn store(&self, database: &Connection) -> Result<(), ClientError> {
         database.execute(
-            "INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?, 1)",
             (
                 &self.server_url,
                 &self.server_name,

@@ -21,7 +21,9 @@ const SCHEMA: &str = "
         certificate     BLOB NOT NULL,
         signature_seed  BLOB NOT NULL,
         identity_seed   BLOB NOT NULL,
-        registered      INTEGER NOT NULL
+        registered      INTEGER NOT NULL,
+        -- Whether the stock of KeyPackages at the service may have run low.
+        stock_due       INTEGER NOT NULL
     ) STRICT;
 
     -- The engine's state: opaque to everybody but the engine.

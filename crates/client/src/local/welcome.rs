@@ -8,24 +8,35 @@ use super::Tx;
 use crate::{ClientError, Entry, EntryKind, Event, Group, Standing};
 
 impl Tx<'_> {
-    /// Makes KeyPackages to publish, so that others can add this device.
+    /// Makes KeyPackages to fill the stock at the service, so that others can add this device, and
+    /// a fresh last-resort one.
     pub(crate) fn make_key_packages(
         &self,
-        have: u32,
-        last_resort: bool,
+        stock: u32,
         now: UnixMillis,
     ) -> Result<v1::PublishKeyPackagesRequest, ClientError> {
-        let count = KEY_PACKAGE_STOCK.saturating_sub(have as usize);
+        let count = KEY_PACKAGE_STOCK.saturating_sub(stock as usize);
         let packages = self.apply(self.engine.key_packages(self, count, now)?)?;
-        let last_resort_key_package = if last_resort {
-            self.apply(self.engine.last_resort_key_package(self, now)?)?
-        } else {
-            Vec::new()
-        };
+        let last_resort = self.apply(self.engine.last_resort_key_package(self, now)?)?;
         Ok(v1::PublishKeyPackagesRequest {
             key_packages: packages.into_iter().map(Into::into).collect(),
-            last_resort_key_package: last_resort_key_package.into(),
+            last_resort_key_package: last_resort.into(),
         })
+    }
+
+    /// Whether KeyPackages should be published: after registering and after each joining, until it
+    /// has been done.
+    pub(crate) fn stock_is_due(&self) -> Result<bool, ClientError> {
+        Ok(self
+            .sql
+            .query_row("SELECT stock_due FROM account", [], |row| row.get(0))?)
+    }
+
+    /// Notes whether KeyPackages should be published.
+    pub(crate) fn set_stock_due(&self, due: bool) -> Result<(), ClientError> {
+        self.sql
+            .execute("UPDATE account SET stock_due = ?", [due])?;
+        Ok(())
     }
 
     /// Whether a Welcome still has to be taken in; if not, its tree need not be fetched.
@@ -54,6 +65,7 @@ impl Tx<'_> {
             .roster
             .iter()
             .try_for_each(|member| self.pin(&member.certificate))?;
+        self.set_stock_due(true)?;
         let known_name = self.group(id)?.and_then(|group| group.name);
         let cursor = Sequence(welcome.sequence);
         self.put_group(&Group {
