@@ -65,7 +65,7 @@ impl fmt::Debug for Device {
 }
 
 /// Signs for OpenMLS without showing OpenMLS's trait in [`Device`]'s own interface.
-pub(crate) struct DeviceSigner<'a>(&'a SigningKey);
+pub(crate) struct DeviceSigner<'a>(pub(crate) &'a SigningKey);
 
 impl Signer for DeviceSigner<'_> {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {

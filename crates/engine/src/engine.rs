@@ -168,7 +168,7 @@ impl Engine {
 }
 
 /// What OpenMLS works with during one operation.
-struct Provider<'a> {
+pub(crate) struct Provider<'a> {
     crypto: &'a Crypto,
     storage: Overlay<'a>,
 }
@@ -256,3 +256,6 @@ fn encode_tree(group: &MlsGroup) -> Result<Vec<u8>, EngineError> {
         .tls_serialize_detached()
         .map_err(|_| EngineError::Internal("a tree cannot be encoded"))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
