@@ -58,6 +58,14 @@ impl People {
         self.clients[index].user().name()
     }
 
+    /// The name as it stands in a sentence.
+    pub(super) fn called(&self, index: usize) -> String {
+        let mut letters = self.name(index).chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_uppercase().chain(letters).collect()
+        })
+    }
+
     pub(super) fn users(&self, indices: impl Iterator<Item = usize>) -> Vec<UserId> {
         indices
             .map(|index| self.clients[index].user().clone())
