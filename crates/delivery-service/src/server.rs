@@ -128,6 +128,7 @@ async fn open_folder(path: PathBuf, server_name: String) -> Result<Folder, Serve
     let opening = tokio::task::spawn_blocking(move || Folder::open(&path, &fresh));
     match opening.await {
         Ok(folder) => folder,
+        // Nobody cancels it, so it panicked, and so does who waits for it.
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

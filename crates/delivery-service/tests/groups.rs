@@ -48,6 +48,7 @@ async fn who_is_added_reads_from_there_until_removed_and_again_when_back() {
     let tree = carol.tree(welcome.epoch).await.unwrap();
     assert!(!tree.is_empty(), "of the epoch it joined");
 
+    carol.read().await.unwrap();
     let back = people[0].add(&["carol"]).await.unwrap();
     carol.join().await;
     people[0].send("welcome back").await.unwrap();

@@ -2,7 +2,11 @@
 
 #![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
 
-use std::{net::SocketAddr, sync::atomic::AtomicU8, sync::atomic::Ordering, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::SystemTime,
+};
 
 use conclave_delivery_service::{Config, Server};
 use conclave_engine::{
@@ -118,23 +122,33 @@ pub struct Person {
     pub cursor: u64,
 }
 
-static SEED: AtomicU8 = AtomicU8::new(1);
+static DRAWN: AtomicU64 = AtomicU64::new(1000);
+
+/// A number that was not drawn before; those below 1000 are for tests to name.
+fn draw() -> u64 {
+    DRAWN.fetch_add(1, Ordering::Relaxed)
+}
+
+fn spread<const BYTES: usize>(number: u64) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    bytes
+}
 
 impl Person {
     pub fn new(world: &World, name: &str) -> Self {
-        let seed = SEED.fetch_add(1, Ordering::Relaxed);
-        Self::with(world, name, seed, seed)
+        Self::with(world, name, draw(), draw())
     }
 
     /// A device whose keys and id come from `device`, of a user whose key comes from `identity`.
-    pub fn with(world: &World, name: &str, device: u8, identity: u8) -> Self {
-        let key = SigningKey::from_seed(&[device; 32]);
+    pub fn with(world: &World, name: &str, device: u64, identity: u64) -> Self {
+        let key = SigningKey::from_seed(&spread(device));
         let address = DeviceAddress {
             user: format!("{name}@localhost").parse().unwrap(),
-            device: DeviceId::from_bytes([device; 16]),
+            device: DeviceId::from_bytes(spread(device)),
         };
         let claims = DeviceClaims::starting(address, key.verifying_key(), now());
-        let identity = SigningKey::from_seed(&[identity; 32]);
+        let identity = SigningKey::from_seed(&spread(identity));
         let certificate = DeviceCertificate::issue(claims, &identity);
         Self {
             engine: Engine::new(Device::new(certificate, key.clone()).unwrap()),
@@ -229,11 +243,11 @@ impl Person {
 
     pub async fn take(
         &mut self,
-        request: u8,
+        request: u64,
         names: &[&str],
     ) -> Result<Vec<v1::UserKeyPackages>, Status> {
         let request = self.signed(v1::TakeKeyPackagesRequest {
-            request_id: id(&[request; 16]),
+            request_id: id(&spread(request)),
             users: names
                 .iter()
                 .map(|name| format!("{name}@localhost"))
@@ -270,8 +284,7 @@ impl Person {
     }
 
     pub async fn prepare_add(&mut self, names: &[&str]) -> PreparedCommit {
-        let request = SEED.fetch_add(1, Ordering::Relaxed);
-        let taken = self.take(request, names).await.unwrap();
+        let taken = self.take(draw(), names).await.unwrap();
         let packages = taken
             .iter()
             .flat_map(|user| &user.key_packages)
@@ -292,12 +305,12 @@ impl Person {
 
     pub async fn submit(
         &mut self,
-        request: u8,
+        request: u64,
         body: v1::submit_request::Body,
     ) -> Result<u64, Status> {
         let request = self.signed(v1::SubmitRequest {
             group_id: id(GROUP.as_bytes()),
-            request_id: id(&[request; 16]),
+            request_id: id(&spread(request)),
             body: Some(body),
         });
         let response = self.rpc.submit(request).await?;
@@ -305,8 +318,7 @@ impl Person {
     }
 
     pub async fn submit_new(&mut self, body: v1::submit_request::Body) -> Result<u64, Status> {
-        let request = SEED.fetch_add(1, Ordering::Relaxed);
-        self.submit(request, body).await
+        self.submit(draw(), body).await
     }
 
     pub async fn add(&mut self, names: &[&str]) -> Result<u64, Status> {
