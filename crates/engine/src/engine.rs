@@ -9,7 +9,9 @@ mod review;
 
 use conclave_crypto::Crypto;
 use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId};
-use openmls::prelude::{LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _};
+use openmls::prelude::{
+    GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _,
+};
 use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 
 use crate::{
@@ -228,12 +230,20 @@ fn make_room(provider: &Provider<'_>, group: GroupId) -> Result<(), EngineError>
 
 fn delete(provider: &Provider<'_>, group: &mut MlsGroup) -> Result<(), EngineError> {
     let storage = &provider.storage;
-    // OpenMLS leaves the private keys of the tree behind.
+    // OpenMLS leaves the private keys of the tree behind: those of the epoch, or, once this device
+    // was removed, those of the epoch before, which was its last.
     let leaf_index = group.own_leaf_index().u32();
-    storage
-        .delete_encryption_epoch_key_pairs(group.group_id(), &group.epoch(), leaf_index)
-        .and_then(|()| group.delete(storage))
-        .map_err(|_| EngineError::Corrupt)
+    let epoch = group.epoch().as_u64();
+    for epoch in [epoch, epoch.saturating_sub(1)] {
+        storage
+            .delete_encryption_epoch_key_pairs(
+                group.group_id(),
+                &GroupEpoch::from(epoch),
+                leaf_index,
+            )
+            .map_err(|_| EngineError::Corrupt)?;
+    }
+    group.delete(storage).map_err(|_| EngineError::Corrupt)
 }
 
 fn mls_group_id(group: GroupId) -> openmls::prelude::GroupId {

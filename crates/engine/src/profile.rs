@@ -9,19 +9,23 @@ use conclave_protocol::{
     },
 };
 use openmls::{
-    component::{ComponentId, ComponentType, ComponentsList},
+    component::{ComponentId, ComponentsList},
     prelude::{
         AppDataDictionary, AppDataDictionaryExtension, Capabilities, Ciphersuite, CredentialType,
         Extension, ExtensionType, Extensions, GroupContext, InvalidExtensionError, LeafNode,
         Lifetime, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProposalType,
         ProtocolVersion, RequiredCapabilitiesExtension, SenderRatchetConfiguration,
-        tls_codec::Serialize as _,
+        tls_codec::{DeserializeBytes as _, Serialize as _},
     },
 };
 
 use crate::{EngineError, RuleViolation};
 
 pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+
+// draft-ietf-mls-extensions §4.5 and §4.9: components that list components.
+const APP_COMPONENTS: ComponentId = 1;
+const SAFE_AAD: ComponentId = 2;
 
 const CREDENTIAL: CredentialType = CredentialType::Other(CREDENTIAL_TYPE);
 
@@ -39,23 +43,19 @@ pub(crate) fn capabilities() -> Capabilities {
 /// A leaf's extensions: the components that its device supports, in general and as Safe AAD
 /// (draft-ietf-mls-extensions §4.6, §4.9).
 pub(crate) fn leaf_extensions() -> Result<Extensions<LeafNode>, EngineError> {
-    let safe_aad = ComponentId::from(ComponentType::SafeAad);
     let mut dictionary = AppDataDictionary::new();
     dictionary.insert(
-        ComponentType::AppComponents.into(),
-        components(&[safe_aad, COMPONENT_RULES, COMPONENT_FRANKING])?,
+        APP_COMPONENTS,
+        components(&[SAFE_AAD, COMPONENT_RULES, COMPONENT_FRANKING])?,
     );
-    dictionary.insert(safe_aad, components(&[COMPONENT_FRANKING])?);
+    dictionary.insert(SAFE_AAD, components(&[COMPONENT_FRANKING])?);
     Extensions::single(dictionary_extension(dictionary)).map_err(not_allowed)
 }
 
 /// The GroupContext's extensions, which are the same in every group under these rules.
 pub(crate) fn group_extensions() -> Result<Extensions<GroupContext>, EngineError> {
     let mut dictionary = AppDataDictionary::new();
-    dictionary.insert(
-        ComponentType::SafeAad.into(),
-        components(&[COMPONENT_FRANKING])?,
-    );
+    dictionary.insert(SAFE_AAD, components(&[COMPONENT_FRANKING])?);
     dictionary.insert(COMPONENT_RULES, GroupRules::current().to_bytes());
     let required = RequiredCapabilitiesExtension::new(
         &[ExtensionType::AppDataDictionary],
@@ -91,11 +91,9 @@ pub(crate) fn check_capabilities(leaf: &LeafNode) -> Result<(), EngineError> {
     let supports_franking = leaf
         .extensions()
         .app_data_dictionary()
-        .and_then(|extension| {
-            let safe_aad = ComponentId::from(ComponentType::SafeAad);
-            extension.dictionary().get(&safe_aad)
-        })
-        .is_some_and(|list| components(&[COMPONENT_FRANKING]).is_ok_and(|ours| ours == list));
+        .and_then(|extension| extension.dictionary().get(&SAFE_AAD))
+        .and_then(|list| ComponentsList::tls_deserialize_exact_bytes(list).ok())
+        .is_some_and(|list| list.ids().contains(&COMPONENT_FRANKING));
     let covers = includes(stated.extensions(), needed.extensions())
         && includes(stated.proposals(), needed.proposals())
         && includes(stated.credentials(), needed.credentials())

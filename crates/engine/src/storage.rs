@@ -141,7 +141,6 @@ impl<'a> Overlay<'a> {
         key: &impl Serialize,
         items: &[E],
     ) -> Stored {
-        self.delete(kind, key)?;
         let mut list = Zeroizing::new(Vec::new());
         for item in items {
             list.append(&mut self.encode(kind, item)?);

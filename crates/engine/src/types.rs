@@ -1,5 +1,7 @@
 //! What goes into the engine's operations and what comes out.
 
+use std::fmt;
+
 use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId};
 
 use crate::KeyPackage;
@@ -89,8 +91,8 @@ pub struct Member {
     pub certificate: DeviceCertificate,
 }
 
-/// What a message from the log turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a message from the log turned out to be. `Debug` shows the kind and no content.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Processed {
     /// An application message.
@@ -130,6 +132,18 @@ pub enum Processed {
     OwnMessage,
     /// This device's pending Commit, accepted: merge it.
     OwnCommit,
+}
+
+impl fmt::Debug for Processed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Application { .. } => "Application(..)",
+            Self::Proposal { .. } => "Proposal(..)",
+            Self::Commit { .. } => "Commit(..)",
+            Self::OwnMessage => "OwnMessage",
+            Self::OwnCommit => "OwnCommit",
+        })
+    }
 }
 
 /// What a Proposal that travels on its own asks for.

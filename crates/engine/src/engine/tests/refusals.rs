@@ -106,6 +106,21 @@ fn another_credential_type_is_refused() {
 }
 
 #[test]
+fn a_leaf_without_the_franking_component_is_refused() {
+    let (alice, bob) = alice_and_bob();
+    let bare = raw_key_package_with(&CAROL.key(), CAROL.credential(), Extensions::empty());
+    for refused in [
+        KeyPackage::from_bytes(&bytes(bare.clone()), now()).map(drop),
+        bob.process(&raw_add(&alice, bare)).map(drop),
+    ] {
+        assert!(matches!(
+            refused,
+            Err(EngineError::Violation(RuleViolation::Capabilities))
+        ));
+    }
+}
+
+#[test]
 fn a_leaf_stays_the_device_that_it_was() {
     let (alice, mut bob) = alice_and_bob();
     for other in [
