@@ -23,7 +23,7 @@ use crate::{EngineError, RuleViolation};
 
 pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 
-// draft-ietf-mls-extensions §4.5 and §4.9: components that list components.
+// Components that list components (draft-ietf-mls-extensions).
 const APP_COMPONENTS: ComponentId = 1;
 const SAFE_AAD: ComponentId = 2;
 
@@ -112,12 +112,11 @@ pub(crate) fn join_config() -> MlsGroupJoinConfig {
         .use_ratchet_tree_extension(false)
         .max_past_epochs(0)
         .padding_size(PADDING_BYTES)
-        .sender_ratchet_configuration(sender_ratchets())
+        .sender_ratchet_configuration(SenderRatchetConfiguration::new(
+            OUT_OF_ORDER_GENERATIONS_MAX,
+            FORWARD_GENERATIONS_MAX,
+        ))
         .build()
-}
-
-pub(crate) fn sender_ratchets() -> SenderRatchetConfiguration {
-    SenderRatchetConfiguration::new(OUT_OF_ORDER_GENERATIONS_MAX, FORWARD_GENERATIONS_MAX)
 }
 
 /// How long a leaf that is made at `now` may be used to add its device (RFC 9420 §7.2).

@@ -150,6 +150,6 @@ impl fmt::Debug for Processed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProposalKind {
-    /// Its sender wants to leave (SelfRemove, draft-ietf-mls-extensions §4.2).
+    /// Its sender wants to leave (SelfRemove, draft-ietf-mls-extensions).
     Leave,
 }

@@ -43,19 +43,15 @@ impl Engine {
             let plan = Plan::new(&group, &change, now)?;
             let messages = self.stage(provider, &mut group, change, plan.removes)?;
             let (commit, welcome, group_info) = messages.into_messages();
-            let prepared = PreparedCommit {
+            let group_info = group_info.ok_or(EngineError::Internal("a GroupInfo is missing"))?;
+            check_size(PreparedCommit {
                 epoch,
                 commit: encode(&commit)?,
                 welcome: welcome.as_ref().map(encode).transpose()?,
-                group_info: group_info
-                    .as_ref()
-                    .map(encode)
-                    .transpose()?
-                    .unwrap_or_default(),
+                group_info: encode(&group_info)?,
                 added: plan.added,
                 removed: plan.removed,
-            };
-            check_size(prepared)
+            })
         })
     }
 
