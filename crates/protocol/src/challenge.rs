@@ -11,6 +11,7 @@ use crate::{DeviceId, IdError, SignatureError, SigningKey, UnixMillis, UserId, V
 
 const LABEL_AUTHENTICATE: &str = "Authenticate";
 const LABEL_REGISTER: &str = "Register";
+const LABEL_DELETE_USER: &str = "DeleteUser";
 
 /// What a device signs to get a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +111,47 @@ impl KeyPossession {
     }
 }
 
+/// What a user signs, with the identity key, to be deleted with all devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserDeletion {
+    /// The name of the server.
+    pub server: String,
+    /// The user to be deleted.
+    pub user: UserId,
+    /// When this can no longer be used.
+    pub expires: UnixMillis,
+}
+
+impl UserDeletion {
+    /// The signature; 64 bytes.
+    #[must_use]
+    pub fn sign(&self, identity_key: &SigningKey) -> [u8; 64] {
+        identity_key.sign(LABEL_DELETE_USER, &self.to_bytes())
+    }
+
+    /// Checks the signature under the user's identity key. The caller checks the expiry.
+    ///
+    /// # Errors
+    /// [`SignatureError::Signature`].
+    pub fn verify(
+        &self,
+        identity_key: &VerifyingKey,
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
+        identity_key.verify(LABEL_DELETE_USER, &self.to_bytes(), signature)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let wire = DeletionWire {
+            server: self.server.as_bytes().into(),
+            user: self.user.as_str().as_bytes().into(),
+            expires: self.expires.0,
+        };
+        // Serializing fails only past 2^30 bytes; names have at most 129.
+        wire.tls_serialize_detached().unwrap_or_default()
+    }
+}
+
 #[derive(TlsSerialize, TlsDeserializeBytes, TlsSize)]
 struct ChallengeWire {
     server: VLBytes,
@@ -123,6 +165,13 @@ struct PossessionWire {
     server: VLBytes,
     user: VLBytes,
     device: [u8; 16],
+}
+
+#[derive(TlsSerialize, TlsSize)]
+struct DeletionWire {
+    server: VLBytes,
+    user: VLBytes,
+    expires: u64,
 }
 
 #[cfg(test)]

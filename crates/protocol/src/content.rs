@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::limits::{CONTENT_BYTES_MAX, GROUP_NAME_CHARS_MAX};
 
 #[allow(missing_docs, unreachable_pub)]
-mod wire {
+pub(crate) mod wire {
     include!(concat!(env!("OUT_DIR"), "/conclave.content.v1.rs"));
 }
 

@@ -13,16 +13,18 @@ mod certificate;
 mod challenge;
 mod content;
 mod ids;
+mod intent;
 pub mod limits;
 mod rules;
 mod signature;
 
 pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
-pub use challenge::{Challenge, KeyPossession};
+pub use challenge::{Challenge, KeyPossession, UserDeletion};
 pub use content::{Content, ContentError};
 pub use ids::{
     DeviceAddress, DeviceId, Epoch, GroupId, IdError, RequestId, Sequence, UnixMillis, UserId,
 };
+pub use intent::MembershipIntent;
 pub use rules::{
     COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, GroupRules, RULES_VERSION, RulesError,
 };

@@ -36,6 +36,10 @@ pub const KEY_PACKAGE_REMAINING_MIN: Duration = Duration::from_hours(30 * 24);
 /// KeyPackages that a device keeps in stock at the service.
 pub const KEY_PACKAGE_STOCK: usize = 32;
 
+/// Below this many the service tells the device to publish more: half of the stock, so that others
+/// can go on adding the device meanwhile.
+pub const KEY_PACKAGE_STOCK_LOW: usize = KEY_PACKAGE_STOCK / 2;
+
 /// KeyPackages in one request or one user's stock per device.
 pub const KEY_PACKAGES_MAX: usize = 128;
 
@@ -99,3 +103,20 @@ pub const FORWARD_GENERATIONS_MAX: u32 = 1000;
 
 /// Bytes of the franking item in a message's authenticated data: a commitment and its version.
 pub const FRANKING_ITEM_BYTES_MAX: usize = 256;
+
+/// Bytes of an intent that is handed to another member: the names of as many users as one Commit
+/// adds.
+pub const INTENT_BYTES_MAX: usize = 160 * 1024;
+
+/// How long a member has to commit an intent that was handed to it; then whoever asked asks again.
+pub const INTENT_LIFETIME: Duration = Duration::from_mins(10);
+
+/// Bytes of an invitation's token: nobody guesses it.
+pub const INVITATION_TOKEN_BYTES: usize = 32;
+
+/// How long an invitation may last: long enough for somebody who is on holiday.
+pub const INVITATION_LIFETIME_MAX: Duration = Duration::from_hours(30 * 24);
+
+/// How far ahead the expiry of a signed deletion of a user may lie, so that what was signed once
+/// can't be used long after.
+pub const USER_DELETION_LIFETIME_MAX: Duration = Duration::from_mins(10);

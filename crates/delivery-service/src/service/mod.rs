@@ -89,6 +89,7 @@ impl Service {
 #[tonic::async_trait]
 impl DeliveryService for Service {
     type FetchTreeStream = Events<v1::FetchTreeResponse>;
+    type FetchGroupInfoStream = Events<v1::FetchGroupInfoResponse>;
     type StreamStream = Events<v1::StreamResponse>;
 
     async fn describe(
@@ -176,6 +177,69 @@ impl DeliveryService for Service {
         request: Request<v1::AcknowledgeMailboxRequest>,
     ) -> Result<Response<v1::AcknowledgeMailboxResponse>, Status> {
         self.drop_items(self.identify(request)?).await
+    }
+
+    async fn create_invitation(
+        &self,
+        request: Request<v1::CreateInvitationRequest>,
+    ) -> Result<Response<v1::CreateInvitationResponse>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn redeem_invitation(
+        &self,
+        request: Request<v1::RedeemInvitationRequest>,
+    ) -> Result<Response<v1::RedeemInvitationResponse>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn approve_invitation(
+        &self,
+        request: Request<v1::ApproveInvitationRequest>,
+    ) -> Result<Response<v1::ApproveInvitationResponse>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn submit_intent(
+        &self,
+        request: Request<v1::SubmitIntentRequest>,
+    ) -> Result<Response<v1::SubmitIntentResponse>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn delete_device(
+        &self,
+        request: Request<v1::DeleteDeviceRequest>,
+    ) -> Result<Response<v1::DeleteDeviceResponse>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn delete_group(
+        &self,
+        request: Request<v1::DeleteGroupRequest>,
+    ) -> Result<Response<v1::DeleteGroupResponse>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn delete_user(
+        &self,
+        _: Request<v1::DeleteUserRequest>,
+    ) -> Result<Response<v1::DeleteUserResponse>, Status> {
+        Err(Refusal::NotBuilt("not built yet").into())
+    }
+
+    async fn fetch_group_info(
+        &self,
+        request: Request<v1::FetchGroupInfoRequest>,
+    ) -> Result<Response<Self::FetchGroupInfoStream>, Status> {
+        self.identify(request)?;
+        Err(Refusal::NotBuilt("not built yet").into())
     }
 
     async fn stream(

@@ -351,8 +351,9 @@ impl Person {
         let response = self.rpc.read_mailbox(request).await.unwrap();
         let items = response.into_inner().items.into_iter();
         items
-            .map(|item| match item.item.unwrap() {
-                v1::mailbox_item::Item::Welcome(welcome) => welcome,
+            .filter_map(|item| match item.item.unwrap() {
+                v1::mailbox_item::Item::Welcome(welcome) => Some(welcome),
+                _ => None,
             })
             .collect()
     }
