@@ -25,6 +25,9 @@ pub(crate) const JOBS_MAX: usize = 64;
 /// Connections that read the database at one moment.
 pub(crate) const READERS_MAX: usize = 8;
 
+/// Prepared statements that one connection keeps: all there are, and some room.
+pub(crate) const STATEMENTS_MAX: usize = 64;
+
 /// Events of one live stream that wait for its reader; everything else waits in the store.
 pub(crate) const STREAM_EVENTS_MAX: usize = 16;
 
@@ -52,9 +55,10 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a write waits for another process's lock on the database, such as a backup's.
 pub(crate) const DATABASE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes that a client may send on one request, and on all of a connection, before the service has
-/// read them.
+/// Bytes that a client may send on one request before the service has read them.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Bytes that a client may send on one connection before the service has read them.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Requests that a client may break off before the service has seen them, on one connection.

@@ -8,6 +8,15 @@ use crate::{error::Refusal, wire::Framing};
 /// The message of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Body<'a> {
+    /// A message that the group's follower takes in.
+    Handshake(Handshake<'a>),
+    /// An application message.
+    Application(&'a [u8]),
+}
+
+/// A handshake message (RFC 9420 §2).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Handshake<'a> {
     /// A Commit with what belongs to it; the Welcome is empty where nobody is added.
     Commit {
         commit: &'a [u8],
@@ -16,19 +25,17 @@ pub(crate) enum Body<'a> {
     },
     /// A Proposal.
     Proposal(&'a [u8]),
-    /// An application message.
-    Application(&'a [u8]),
 }
 
 impl Body<'_> {
     /// Bytes are bounded before anything parses them.
     pub(super) fn check_sizes(&self) -> Result<(), Refusal> {
         match self {
-            Self::Commit {
+            Self::Handshake(Handshake::Commit {
                 commit,
                 welcome,
                 group_info,
-            } => {
+            }) => {
                 check_size("the Commit is too large", commit, limits::COMMIT_BYTES_MAX)?;
                 check_size(
                     "the Welcome is too large",
@@ -41,7 +48,7 @@ impl Body<'_> {
                     limits::GROUP_INFO_BYTES_MAX,
                 )
             }
-            Self::Proposal(message) => check_size(
+            Self::Handshake(Handshake::Proposal(message)) => check_size(
                 "the Proposal is too large",
                 message,
                 limits::KEY_PACKAGE_BYTES_MAX,
@@ -56,20 +63,24 @@ impl Body<'_> {
 
     pub(super) fn framing(&self) -> Result<Framing, Refusal> {
         match self {
-            Self::Commit { commit, .. } => Framing::of_handshake(commit),
-            Self::Proposal(message) => Framing::of_handshake(message),
+            Self::Handshake(
+                Handshake::Commit {
+                    commit: message, ..
+                }
+                | Handshake::Proposal(message),
+            ) => Framing::of_handshake(message),
             Self::Application(message) => Framing::of_application(message),
         }
     }
 
     pub(super) fn hash(&self, group: GroupId) -> [u8; 32] {
         match self {
-            Self::Commit {
+            Self::Handshake(Handshake::Commit {
                 commit,
                 welcome,
                 group_info,
-            } => hash(1, group, &[commit, welcome, group_info]),
-            Self::Proposal(message) => hash(2, group, &[message]),
+            }) => hash(1, group, &[commit, welcome, group_info]),
+            Self::Handshake(Handshake::Proposal(message)) => hash(2, group, &[message]),
             Self::Application(message) => hash(3, group, &[message]),
         }
     }

@@ -9,7 +9,7 @@ use tonic::{Response, Status};
 use super::{Authenticated, Events, Service, encode};
 use crate::{
     error::Refusal,
-    groups::{Body, Request},
+    groups::{Body, Handshake, Request},
     limits::STREAM_EVENTS_MAX,
     store::TreePart,
 };
@@ -141,12 +141,14 @@ impl Service {
 
 fn decode_body(body: &v1::submit_request::Body) -> Body<'_> {
     match body {
-        v1::submit_request::Body::Commit(bundle) => Body::Commit {
+        v1::submit_request::Body::Commit(bundle) => Body::Handshake(Handshake::Commit {
             commit: &bundle.commit,
             welcome: &bundle.welcome,
             group_info: &bundle.group_info,
-        },
-        v1::submit_request::Body::Proposal(message) => Body::Proposal(message),
+        }),
+        v1::submit_request::Body::Proposal(message) => {
+            Body::Handshake(Handshake::Proposal(message))
+        }
         v1::submit_request::Body::ApplicationMessage(message) => Body::Application(message),
     }
 }

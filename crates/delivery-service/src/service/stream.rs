@@ -71,15 +71,17 @@ impl Service {
             events: events.clone(),
         };
         let mut stopping = self.stopping.clone();
-        tokio::spawn(async move {
-            let end = tokio::select! {
-                // An error means that the server is gone, which is a reason to stop too.
-                _ = stopping.wait_for(|stopping| *stopping) => return,
-                end = stream.run(request.body) => end,
-            };
-            if let End::Failed(status) = end {
+        let serving = async move {
+            if let End::Failed(status) = stream.run(request.body).await {
                 // A client that is gone needs no reason.
                 let _ = events.send(Err(status)).await;
+            }
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                // An error means that the server is gone, which is a reason to stop too.
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = serving => {}
             }
         });
         Response::new(ReceiverStream::new(receiver))

@@ -1,22 +1,22 @@
 //! What every store has to do. Each test runs on each backend.
 
+mod model;
+
 use std::{collections::BTreeSet, sync::Barrier, thread};
 
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, Epoch, GroupId, RequestId, Sequence,
     SigningKey, UnixMillis, UserId, limits,
 };
-use proptest::prelude::*;
 
 use super::{
     Delta, Effect, EntryKind, EpochChange, Identity, MemoryStore, NewEntry, NewGroup, NewWelcome,
-    OpenError, Page, Published, Range, Registered, Snapshot, SqliteStore, StockedKeyPackage, Store,
-    Take,
+    Page, Published, Range, Registered, Snapshot, SqliteStore, StockedKeyPackage, Store, Take,
 };
-use crate::ordering::{Head, Submission, Verdict};
+use crate::ordering::{Submission, Verdict};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-const GROUP: GroupId = GroupId::from_bytes([7; 16]);
+pub(super) const GROUP: GroupId = GroupId::from_bytes([7; 16]);
 
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
@@ -55,7 +55,7 @@ impl TemporaryStore {
     }
 }
 
-fn device(number: u8) -> DeviceId {
+pub(super) fn device(number: u8) -> DeviceId {
     DeviceId::from_bytes([number; 16])
 }
 
@@ -81,7 +81,7 @@ fn register(store: &dyn Store, users: u8) {
 }
 
 /// Registers devices 1 to `members`, all in the group from the start of epoch 1 on.
-fn found(store: &dyn Store, members: u8) {
+pub(super) fn found(store: &dyn Store, members: u8) {
     register(store, members);
     let group = NewGroup {
         group: GROUP,
@@ -149,7 +149,7 @@ fn commit<'a>(sender: u8, number: u8, epoch: u64, change: &'a EpochChange<'a>) -
     }
 }
 
-fn all() -> Page {
+pub(super) fn all() -> Page {
     Page {
         after: Sequence(0),
         up_to: Sequence(u64::MAX >> 1),
@@ -453,101 +453,4 @@ fn pages_are_bounded(store: &dyn Store) {
     let bytes = 3 * size;
     assert_eq!(places(Page { bytes, ..page }), [3, 4, 5]);
     assert_eq!(places(Page { bytes: 1, ..page }), [3]);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// Whatever is sent, both stores give the same verdicts and end with the same log, and every
-    /// accepted request stands in it once.
-    #[test]
-    fn stores_agree(
-        steps in prop::collection::vec(
-            (1u8..4, 0u8..6, any::<bool>(), 0u64..4, 0u8..4, prop::option::of(0u64..6)), 1..40,
-        ),
-    ) {
-        let (memory, sqlite) = (MemoryStore::default(), TemporaryStore::new());
-        let stores: [&dyn Store; 2] = [&memory, &sqlite.store];
-        for store in stores {
-            found(store, 2);
-            register(store, 3);
-        }
-        let mut accepted = BTreeSet::new();
-        for (sender, number, other_body, epoch, kind, basis) in steps {
-            let change = match kind {
-                0 => EpochChange { removed: vec![device(2)], ..UNCHANGED },
-                1 => EpochChange { removed: vec![device(3)], ..adding([device(3)].into_iter()) },
-                _ => UNCHANGED,
-            };
-            let effect = match kind {
-                0..2 => Effect::Commit { delta: b"delta", change: &change },
-                2 => Effect::Proposal { delta: b"delta" },
-                _ => Effect::Application,
-            };
-            let mut entry = NewEntry { effect, ..entry(sender, number, epoch) };
-            entry.submission.basis = basis.map(Sequence);
-            entry.submission.body_hash = [u8::from(other_body); 32];
-            let [one, other] = stores.map(|store| store.append(&entry).unwrap());
-            prop_assert_eq!(one, other);
-            if let Verdict::Accept(_) = one {
-                prop_assert!(accepted.insert((sender, number)), "applied twice");
-            }
-        }
-        let logs = stores.map(|store| store.read_log(GROUP, all()).unwrap());
-        prop_assert_eq!(&logs[0], &logs[1]);
-        prop_assert_eq!(logs[0].len(), accepted.len() + 1);
-        for number in 1..4 {
-            let access = stores.map(|store| store.access(GROUP, device(number)).unwrap());
-            prop_assert_eq!(&access[0], &access[1]);
-            let items = stores.map(|store| store.read_mailbox(device(number), 0, 99).unwrap());
-            prop_assert_eq!(&items[0], &items[1]);
-        }
-        let epoch = stores[0].access(GROUP, device(1)).unwrap().unwrap().0.epoch;
-        check_log(&sqlite.store, epoch);
-    }
-}
-
-#[test]
-fn a_database_comes_back_as_it_was_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("test.db");
-    let store = SqliteStore::open(&path).unwrap();
-    found(&store, 2);
-    let log = store.read_log(GROUP, all()).unwrap();
-    // Not closed: as after `kill -9`.
-    std::mem::forget(store);
-    let store = SqliteStore::open(&path).unwrap();
-    assert_eq!(store.read_log(GROUP, all()).unwrap(), log);
-    let (head, _) = store.access(GROUP, device(1)).unwrap().unwrap();
-    let at = Sequence(1);
-    assert_eq!(
-        head,
-        Head {
-            epoch: Epoch(1),
-            sequence: at,
-            handshake: at
-        }
-    );
-}
-
-#[test]
-fn only_a_database_of_ours_is_opened() {
-    let folder = tempfile::tempdir().unwrap();
-    let garbage = folder.path().join("garbage.db");
-    std::fs::write(&garbage, [b'x'; 5000]).unwrap();
-    let opened = SqliteStore::open(&garbage);
-    assert!(matches!(opened, Err(OpenError::Database(_))));
-
-    let later = folder.path().join("later.db");
-    drop(SqliteStore::open(&later).unwrap());
-    let raw = rusqlite::Connection::open(&later).unwrap();
-    raw.pragma_update(None, "user_version", 99).unwrap();
-    let opened = SqliteStore::open(&later);
-    assert!(matches!(
-        opened,
-        Err(OpenError::Newer {
-            found: 99,
-            known: 1
-        })
-    ));
 }

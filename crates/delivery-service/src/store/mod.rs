@@ -16,7 +16,7 @@ use conclave_protocol::{
 };
 use thiserror::Error;
 
-use crate::ordering::{Facts, Submission, Verdict};
+use crate::ordering::{Facts, Head, Receipt, Submission, Verdict};
 
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
@@ -288,14 +288,14 @@ pub(crate) struct MailboxItem {
     pub(crate) group: GroupId,
     /// The epoch to be joined.
     pub(crate) epoch: Epoch,
-    /// What all joiners share, and when they were added, and by whom.
+    /// What all joiners share.
     pub(crate) shared: Vec<u8>,
     /// What this joiner has alone.
     pub(crate) secrets: Vec<u8>,
     /// Who added it.
     pub(crate) added_by: String,
     /// Where the Commit stands in the log, and since when.
-    pub(crate) receipt: crate::ordering::Receipt,
+    pub(crate) receipt: Receipt,
 }
 
 /// Everything durable. What a verb has returned survives power loss.
@@ -332,11 +332,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict>;
 
     /// Where a log ends, and what of it a device may read, in order; `None` for no such group.
-    fn access(
-        &self,
-        group: GroupId,
-        device: DeviceId,
-    ) -> Result<Option<(crate::ordering::Head, Vec<Range>)>>;
+    fn access(&self, group: GroupId, device: DeviceId) -> Result<Option<(Head, Vec<Range>)>>;
 
     /// Reads entries.
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>>;

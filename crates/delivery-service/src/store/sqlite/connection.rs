@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 
 use super::super::Result;
-use crate::limits::{DATABASE_BUSY_TIMEOUT, READERS_MAX};
+use crate::limits::{DATABASE_BUSY_TIMEOUT, READERS_MAX, STATEMENTS_MAX};
 
 /// Each entry brings the schema from the version of its place to the next.
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
@@ -39,6 +39,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // Acknowledged means durable: the log is synced at every commit.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     check(&connection)?;
     migrate(&mut connection)?;
     Ok(connection)
@@ -115,6 +116,7 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(connection)
     }
 }

@@ -9,6 +9,8 @@ mod connection;
 mod groups;
 mod log;
 mod mailbox;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::Path,
