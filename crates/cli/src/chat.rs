@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     args::{Group, Read},
-    output::{Output, printable, short},
+    output::{Output, printable, short, warning},
 };
 
 /// Entries that are read from the local history at once.
@@ -43,7 +43,7 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             output.show(&text, &json!({ "group": id.to_string(), "name": name }))?;
         }
         Group::List => {
-            let synced = client.sync().await;
+            let synced = sync(&client).await;
             list(&client, output).await?;
             synced?;
         }
@@ -101,7 +101,7 @@ pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::R
         while let Some(event) = events.next().await {
             // Another program may have read the log for this home, so the history is what counts.
             match event? {
-                Event::Disconnected => tracing::warn!("connection lost, trying again"),
+                Event::Disconnected => warning("the connection is lost; trying again"),
                 _ => shown = print_history(&client, group.id, shown, output).await?,
             }
         }
@@ -115,11 +115,23 @@ async fn find(
     client: &Client,
     group: &str,
 ) -> Result<(ClientGroup, Result<(), ClientError>), ClientError> {
-    let synced = client.sync().await.map(drop);
+    let synced = sync(client).await;
     match (client.group_named(group).await, synced) {
         (Ok(group), synced) => Ok((group, synced)),
         (Err(ClientError::UnknownGroup(_)), Err(error)) | (Err(error), _) => Err(error),
     }
+}
+
+/// Reads what waits at the server and says what this device did not accept.
+async fn sync(client: &Client) -> Result<(), ClientError> {
+    for event in client.sync().await? {
+        if let Event::Refused { reason, .. } = event {
+            warning(&format!(
+                "an invitation to a group was not accepted: {reason}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn print_history(

@@ -48,6 +48,12 @@ impl Output {
     }
 }
 
+/// Something that went wrong without stopping the command, on the error stream.
+pub(crate) fn warning(text: &str) {
+    // There is nowhere left to say that the error stream is closed.
+    let _ = writeln!(io::stderr().lock(), "warning: {}", printable(text));
+}
+
 /// Whether the reader of the output went away, as `head` does: no failure.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error

@@ -3,11 +3,16 @@
 //! Nothing is decided here. Each round trip is followed by one local transaction, and a crash
 //! between any two leaves the outbox and the cursors to say where to go on.
 
+use std::sync::Arc;
+
 use conclave_protocol::{GroupId, limits::KEY_PACKAGE_STOCK};
 use conclave_rpc::v1::{self, mailbox_item::Item};
 
 use crate::{
-    Client, ClientError, Event, Receipt, Standing, client::now, intent::Intent, local::Step,
+    Client, ClientError, Event, Receipt, Standing,
+    client::now,
+    intent::Intent,
+    local::{Step, Tx},
     remote::Rejected,
 };
 
@@ -15,26 +20,30 @@ use crate::{
 const TRIES_MAX: u32 = 100;
 
 impl Client {
-    /// Reads the mailbox and every group's log, then sends what waits in the outbox.
+    /// Reads the mailbox and every group's log, then sends what waits in the outbox. A group that
+    /// can't go on does not hold up the others; its error comes after they are done.
     pub(crate) async fn sync_all(&self) -> Result<Vec<Event>, ClientError> {
         let mut events = self.sync_mailbox().await?;
-        for group in self.read(|tx| tx.groups()).await? {
+        let mut problem = None;
+        for group in self.groups().await? {
             if matches!(group.standing, Standing::Member | Standing::Leaving) {
-                events.extend(self.sync_log(group.id).await?);
+                let synced = self.sync_log(group.id, &mut events).await;
+                keep_first(&mut problem, synced)?;
             }
         }
         self.confirm_leaves().await?;
-        for group in self.read(|tx| tx.groups()).await? {
+        for group in self.groups().await? {
             if group.standing != Standing::Ended {
-                events.extend(self.flush(group.id).await?);
+                let flushed = self.flush(group.id, &mut events).await;
+                keep_first(&mut problem, flushed)?;
             }
         }
-        Ok(events)
+        problem.map_or(Ok(events), Err)
     }
 
     /// Does what a group's outbox asks for until the intent in `row` is settled.
     pub(crate) async fn drive(&self, group: GroupId, row: i64) -> Result<Receipt, ClientError> {
-        self.flush(group).await?;
+        self.flush(group, &mut Vec::new()).await?;
         match self.write(move |tx| tx.take_outcome(row)).await? {
             Some(Ok(receipt)) => Ok(receipt),
             Some(Err(reason)) => Err(ClientError::GivenUp(reason)),
@@ -81,15 +90,16 @@ impl Client {
     }
 
     /// Reads a group's log from the cursor to its end, or to this device's removal.
-    pub(crate) async fn sync_log(&self, group: GroupId) -> Result<Vec<Event>, ClientError> {
-        let mut events = Vec::new();
+    pub(crate) async fn sync_log(
+        &self,
+        group: GroupId,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ClientError> {
         loop {
-            let Some(known) = self.read(move |tx| tx.group(group)).await? else {
-                break;
+            let known = self.read(move |tx| tx.group(group)).await?;
+            let Some(known) = known.filter(|group| group.standing != Standing::Ended) else {
+                return Ok(());
             };
-            if known.standing == Standing::Ended {
-                break;
-            }
             let request = v1::ReadLogRequest {
                 group_id: group.as_bytes().to_vec().into(),
                 after_sequence: known.cursor.0,
@@ -97,17 +107,34 @@ impl Client {
             };
             let page = self.inner.remote.read_log(request).await?;
             let Some(last) = page.entries.last().map(|entry| entry.sequence) else {
-                break;
+                return Ok(());
             };
-            events.extend(
-                self.write(move |tx| tx.take_in(group, &page.entries))
-                    .await?,
-            );
+            self.take_in(group, page.entries, events).await?;
             if last >= page.readable_sequence {
-                break;
+                return Ok(());
             }
         }
-        Ok(events)
+    }
+
+    /// Takes in a page in one transaction; where an entry of it can't be, those before it are.
+    async fn take_in(
+        &self,
+        group: GroupId,
+        entries: Vec<v1::LogEntry>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ClientError> {
+        let entries = Arc::new(entries);
+        let page = Arc::clone(&entries);
+        if let Ok(taken) = self.write(move |tx| tx.take_in(group, &page)).await {
+            events.extend(taken);
+            return Ok(());
+        }
+        for index in 0..entries.len() {
+            let page = Arc::clone(&entries);
+            let one = move |tx: &Tx<'_>| tx.take_in(group, &page[index..=index]);
+            events.extend(self.write(one).await?);
+        }
+        Ok(())
     }
 
     /// Commits what others who leave wait for.
@@ -124,19 +151,22 @@ impl Client {
     }
 
     /// Works a group's outbox off.
-    pub(crate) async fn flush(&self, group: GroupId) -> Result<Vec<Event>, ClientError> {
-        let mut events = Vec::new();
+    pub(crate) async fn flush(
+        &self,
+        group: GroupId,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ClientError> {
         let mut tries = Tries::default();
         loop {
             let step = self.write(move |tx| tx.next_step(group, now())).await?;
             let Some(row) = step.row() else {
-                return Ok(events);
+                return Ok(());
             };
             tries.count(row)?;
-            match self.perform(group, step, &mut events).await {
+            match self.perform(group, step, events).await {
                 Ok(()) => {}
                 Err(Rejected::WrongEpoch) => {
-                    events.extend(self.sync_log(group).await?);
+                    self.sync_log(group, events).await?;
                     self.write(move |tx| tx.rebase(group)).await?;
                 }
                 Err(Rejected::ForGood(reason)) => {
@@ -168,7 +198,7 @@ impl Client {
             }
             Step::Submit { request, .. } => {
                 self.inner.remote.submit(request).await?;
-                events.extend(self.sync_log(group).await?);
+                self.sync_log(group, events).await?;
             }
         }
         Ok(())
@@ -188,6 +218,21 @@ impl Client {
             self.inner.remote.publish_key_packages(packages).await?;
         }
         self.write(|tx| tx.set_stock_due(false)).await
+    }
+}
+
+/// Keeps the first error of a group and goes on, unless the service itself is away.
+fn keep_first(
+    problem: &mut Option<ClientError>,
+    result: Result<(), ClientError>,
+) -> Result<(), ClientError> {
+    match result {
+        Err(error @ (ClientError::Unreachable { .. } | ClientError::RateLimited(_))) => Err(error),
+        Err(error) => {
+            problem.get_or_insert(error);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -99,6 +99,13 @@ pub enum Event {
     Joined(GroupId),
     /// This device is no longer a member of a group.
     Ended(GroupId),
+    /// This device was invited to a group and did not accept.
+    Refused {
+        /// The group.
+        group: GroupId,
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// Everything that was waiting has been read.
     CaughtUp,
     /// The connection was lost; it is being made again.

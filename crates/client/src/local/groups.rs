@@ -100,23 +100,30 @@ impl Tx<'_> {
         Ok((epoch.0, self.engine.epoch_authenticator(self, id)?))
     }
 
-    /// Keeps the identity key of a user who is seen for the first time, and refuses another one
-    /// later (promise 4: no ghost).
-    pub(super) fn pin(&self, certificate: &DeviceCertificate) -> Result<(), ClientError> {
-        let user = &certificate.address().user;
-        let key = certificate.identity_key().as_bytes();
-        self.sql
-            .prepare_cached("INSERT OR IGNORE INTO contacts VALUES (?, ?)")?
-            .execute((user.as_str(), key))?;
-        let pinned: Vec<u8> = self
+    /// Keeps the identity keys of users who are seen for the first time, and refuses another key
+    /// later (promise 4: no ghost). Where one is refused, none is kept.
+    pub(super) fn pin_all<'c>(
+        &self,
+        certificates: impl Iterator<Item = &'c DeviceCertificate> + Clone,
+    ) -> Result<(), ClientError> {
+        let mut known = self
             .sql
-            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?
-            .query_row([user.as_str()], |row| row.get(0))?;
-        if pinned == key {
-            Ok(())
-        } else {
-            Err(ClientError::IdentityChanged(user.to_string()))
+            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?;
+        for certificate in certificates.clone() {
+            let user = certificate.address().user.as_str();
+            let key: Option<Vec<u8>> = known.query_row([user], |row| row.get(0)).optional()?;
+            if key.is_some_and(|key| key != certificate.identity_key().as_bytes()) {
+                return Err(ClientError::IdentityChanged(user.to_owned()));
+            }
         }
+        let mut keep = self
+            .sql
+            .prepare_cached("INSERT OR IGNORE INTO contacts VALUES (?, ?)")?;
+        for certificate in certificates {
+            let user = certificate.address().user.as_str();
+            keep.execute((user, certificate.identity_key().as_bytes()))?;
+        }
+        Ok(())
     }
 }
 
@@ -153,4 +160,40 @@ fn group_from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
         standing,
         cursor: sequence(row, 3)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_protocol::{DeviceAddress, DeviceClaims, DeviceId, SigningKey, UnixMillis};
+
+    use super::*;
+    use crate::local::Local;
+
+    fn certificate(user: &str, identity: u8) -> DeviceCertificate {
+        let device = DeviceId::from_bytes([identity; 16]);
+        let address = DeviceAddress {
+            user: user.parse().unwrap(),
+            device,
+        };
+        let key = SigningKey::from_seed(&[identity; 32]);
+        let claims = DeviceClaims::starting(address, key.verifying_key(), UnixMillis(0));
+        DeviceCertificate::issue(claims, &key)
+    }
+
+    #[test]
+    fn a_changed_identity_key_is_refused_and_nothing_of_its_company_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let url = "http://127.0.0.1:1";
+        let mut local = Local::create(home.path(), url, "here", "alice", UnixMillis(0)).unwrap();
+        let mut pin =
+            |certificates: &[DeviceCertificate]| local.write(|tx| tx.pin_all(certificates.iter()));
+        pin(&[certificate("bob@here", 1)]).unwrap();
+        pin(&[certificate("bob@here", 1)]).unwrap();
+        let company = [certificate("carol@here", 2), certificate("bob@here", 3)];
+        assert!(matches!(
+            pin(&company),
+            Err(ClientError::IdentityChanged(_))
+        ));
+        pin(&[certificate("carol@here", 4)]).unwrap();
+    }
 }

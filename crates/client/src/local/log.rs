@@ -118,9 +118,7 @@ impl Tx<'_> {
                 removed_self,
                 ..
             } => {
-                added
-                    .iter()
-                    .try_for_each(|certificate| self.pin(certificate))?;
+                self.pin_all(added.iter())?;
                 if removed_self {
                     self.end(line)?;
                 } else {

@@ -381,7 +381,6 @@ impl Tx<'_> {
                         if package.certificate().address().user != **user {
                             return Err(ClientError::Protocol("another user's KeyPackage".into()));
                         }
-                        self.pin(package.certificate())?;
                         adds.push(package);
                     }
                 }
@@ -395,6 +394,7 @@ impl Tx<'_> {
         if !empty.is_empty() {
             return Err(ClientError::NoKeyPackages(empty));
         }
+        self.pin_all(adds.iter().map(KeyPackage::certificate))?;
         Ok(adds)
     }
 

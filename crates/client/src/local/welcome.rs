@@ -48,29 +48,32 @@ impl Tx<'_> {
         })
     }
 
-    /// Joins a group. A Welcome that makes no sense is dropped: it must not block the mailbox.
+    /// Joins a group. A Welcome that can't be accepted is dropped, since it must not block the
+    /// mailbox, and the application hears why.
     pub(crate) fn join(
         &self,
         welcome: &v1::Welcome,
         ratchet_tree: &[u8],
     ) -> Result<Vec<Event>, ClientError> {
         let id = welcome_group(welcome)?;
-        let joined = match self.engine.join(self, &welcome.welcome, ratchet_tree) {
-            Ok(effects) if effects.value.group == id => self.apply(effects)?,
-            Ok(_) => return Err(ClientError::Protocol("a Welcome to another group".into())),
-            Err(error) if is_fault_of_welcome(&error) => return Ok(Vec::new()),
+        let effects = match self.engine.join(self, &welcome.welcome, ratchet_tree) {
+            Ok(effects) if effects.value.group == id => effects,
+            Ok(_) => return Ok(refused(id, &EngineError::WrongGroup)),
+            Err(error) if is_fault_of_welcome(&error) => return Ok(refused(id, &error)),
             Err(error) => return Err(error.into()),
         };
-        joined
-            .roster
-            .iter()
-            .try_for_each(|member| self.pin(&member.certificate))?;
+        let roster = effects.value.roster.iter();
+        match self.pin_all(roster.map(|member| &member.certificate)) {
+            Err(error @ ClientError::IdentityChanged(_)) => return Ok(refused(id, &error)),
+            pinned => pinned?,
+        }
+        let joined = self.apply(effects)?;
         self.set_stock_due(true)?;
-        let known_name = self.group(id)?.and_then(|group| group.name);
+        let name = self.group(id)?.and_then(|group| group.name);
         let cursor = Sequence(welcome.sequence);
         self.put_group(&Group {
             id,
-            name: known_name,
+            name,
             standing: Standing::Member,
             cursor,
         })?;
@@ -101,6 +104,13 @@ impl Tx<'_> {
 
 fn welcome_group(welcome: &v1::Welcome) -> Result<GroupId, ClientError> {
     group_id(&welcome.group_id).map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+fn refused(group: GroupId, error: &dyn std::error::Error) -> Vec<Event> {
+    vec![Event::Refused {
+        group,
+        reason: error.to_string(),
+    }]
 }
 
 fn is_fault_of_welcome(error: &EngineError) -> bool {
