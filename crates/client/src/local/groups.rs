@@ -185,8 +185,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let url = "http://127.0.0.1:1";
         let mut local = Local::create(home.path(), url, "here", "alice", UnixMillis(0)).unwrap();
-        let mut pin =
-            |certificates: &[DeviceCertificate]| local.write(|tx| tx.pin_all(certificates.iter()));
+        // The transaction is committed all the same, as when a Welcome is dropped.
+        let mut pin = |certificates: &[DeviceCertificate]| {
+            let pinned = local.write(|tx| Ok(tx.pin_all(certificates.iter())));
+            pinned.unwrap()
+        };
         pin(&[certificate("bob@here", 1)]).unwrap();
         pin(&[certificate("bob@here", 1)]).unwrap();
         let company = [certificate("carol@here", 2), certificate("bob@here", 3)];
