@@ -14,8 +14,8 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
     let config = Config {
         server_name: serve.name,
         listen: serve.listen,
-        data: serve.data,
         insecure: serve.insecure,
+        ..Config::new(serve.data)
     };
     let server = Server::bind(config).await?;
     let address = format!("http://{}", server.local_addr());

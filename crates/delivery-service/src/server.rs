@@ -1,6 +1,11 @@
 //! The server: a folder, a listener, and the service between them.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use conclave_protocol::{UserId, limits::RPC_MESSAGE_BYTES_MAX};
 use conclave_rpc::v1::delivery_service_server::DeliveryServiceServer;
@@ -39,8 +44,17 @@ pub struct Config {
 impl Config {
     /// [`Self::server_name`] where none is given.
     pub const SERVER_NAME: &str = "localhost";
-    /// [`Self::listen`] where none is given.
-    pub const LISTEN: &str = "127.0.0.1:7654";
+
+    /// A server on a free loopback port with its data in `data`, and the default for all else.
+    #[must_use]
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            server_name: Self::SERVER_NAME.to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data,
+            insecure: false,
+        }
+    }
 }
 
 /// A server that listens and has its store open, but does not answer yet.

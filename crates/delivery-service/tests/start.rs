@@ -9,9 +9,7 @@ use conclave_delivery_service::{Config, ServeError, Server};
 fn config(data: &Path) -> Config {
     Config {
         server_name: "example.org".into(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        data: data.to_owned(),
-        insecure: false,
+        ..Config::new(data.to_owned())
     }
 }
 

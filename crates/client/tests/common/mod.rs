@@ -36,10 +36,8 @@ impl World {
 
     pub async fn start_server(&mut self) {
         let config = Config {
-            server_name: "localhost".into(),
             listen: self.address,
-            data: self.folder.path().join("server"),
-            insecure: false,
+            ..Config::new(self.folder.path().join("server"))
         };
         let server = Server::bind(config).await.unwrap();
         self.address = server.local_addr();

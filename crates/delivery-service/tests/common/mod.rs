@@ -53,10 +53,8 @@ impl World {
 
     pub async fn start_server(&mut self) {
         let config = Config {
-            server_name: Config::SERVER_NAME.into(),
             listen: self.address,
-            data: self.folder.path().to_owned(),
-            insecure: false,
+            ..Config::new(self.folder.path().to_owned())
         };
         let server = Server::bind(config).await.unwrap();
         self.address = server.local_addr();
