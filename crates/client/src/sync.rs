@@ -78,8 +78,14 @@ impl Client {
 
     /// Takes in one mailbox item; the caller acknowledges it.
     pub(crate) async fn take_mail(&self, item: v1::MailboxItem) -> Result<Vec<Event>, ClientError> {
-        let Some(Item::Welcome(welcome)) = item.item else {
-            return Ok(Vec::new());
+        let welcome = match item.item {
+            Some(Item::Welcome(welcome)) => welcome,
+            // Whoever reads the mailbox fills the stock when it is read.
+            Some(Item::KeyPackagesLow(_)) => {
+                self.write(|tx| tx.set_stock_due(true)).await?;
+                return Ok(Vec::new());
+            }
+            _ => return Ok(Vec::new()),
         };
         let asked = welcome.clone();
         if !self.read(move |tx| tx.wants(&asked)).await? {

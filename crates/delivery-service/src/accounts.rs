@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserId,
+    DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserDeletion, UserId,
     limits::{
         CERTIFICATE_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, KEY_PACKAGE_REMAINING_MIN, KEY_PACKAGES_MAX,
+        USER_DELETION_LIFETIME_MAX,
     },
 };
 
@@ -13,23 +14,25 @@ use crate::{
     auth::{Authenticator, Token},
     error::Refusal,
     follower::CheckedKeyPackage,
+    hub::{Hub, Topic},
     limits::USERS_PER_TAKE_MAX,
-    store::{Device, Published, Registered, Store, Take},
+    store::{Device, Published, Registered, Store, Take, Taken},
 };
 
 /// Knows users and devices.
 pub(crate) struct Accounts {
     store: Arc<dyn Store>,
+    hub: Arc<Hub>,
     auth: Authenticator,
 }
 
 /// The KeyPackages of a user's devices; `None` where the user is not known here.
-pub(crate) type Taken = (UserId, Option<Vec<Vec<u8>>>);
+pub(crate) type OfUser = (UserId, Option<Vec<Vec<u8>>>);
 
 impl Accounts {
-    /// Accounts that are kept in `store`.
-    pub(crate) fn new(store: Arc<dyn Store>, auth: Authenticator) -> Self {
-        Self { store, auth }
+    /// Accounts that are kept in `store`; what devices are told goes through `hub`.
+    pub(crate) fn new(store: Arc<dyn Store>, hub: Arc<Hub>, auth: Authenticator) -> Self {
+        Self { store, hub, auth }
     }
 
     /// Who is asking.
@@ -97,8 +100,7 @@ impl Accounts {
         if packages.len() > KEY_PACKAGES_MAX {
             return Err(Refusal::Invalid("key_packages: too many"));
         }
-        let device = self.store.device(device)?;
-        let device = device.ok_or(Refusal::Unauthenticated("the device is not registered"))?;
+        let device = self.registered(device)?;
         let stock = packages
             .iter()
             .map(|message| Ok(own_package(&device, message.as_ref(), now)?.stocked))
@@ -137,10 +139,12 @@ impl Accounts {
         request: RequestId,
         users: &[String],
         now: UnixMillis,
-    ) -> Result<Vec<Taken>, Refusal> {
+    ) -> Result<Vec<OfUser>, Refusal> {
         if users.len() > USERS_PER_TAKE_MAX {
             return Err(Refusal::Invalid("users: too many"));
         }
+        // Its token may have outlived it.
+        self.registered(taker)?;
         let usable_until_seconds = now.after(KEY_PACKAGE_REMAINING_MIN).as_seconds();
         let parse = |user: &String| user.parse::<UserId>();
         let users: Result<Vec<_>, _> = users.iter().map(parse).collect();
@@ -151,10 +155,61 @@ impl Accounts {
                 request,
                 user: &user,
                 usable_until_seconds,
+                now,
             })?;
-            Ok((user, taken))
+            match taken {
+                Taken::UnknownUser => Ok((user, None)),
+                Taken::TooMany => Err(Refusal::Busy(
+                    "too many KeyPackages of the same user; try again later",
+                )),
+                Taken::Packages { packages, low } => {
+                    for device in low {
+                        self.hub.hint(Topic::Mailbox(device));
+                    }
+                    Ok((user, Some(packages)))
+                }
+            }
         };
         users.into_iter().map(take_one).collect()
+    }
+
+    /// Deletes a device and what is kept for it. Deleting it again changes nothing.
+    pub(crate) fn delete_device(&self, device: DeviceId) -> Result<(), Refusal> {
+        Ok(self.store.delete_device(device)?)
+    }
+
+    /// Deletes a user with all devices, as the identity key asked.
+    pub(crate) fn delete_user(
+        &self,
+        user: &str,
+        expires: UnixMillis,
+        signature: &[u8],
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
+        let user: UserId = user
+            .parse()
+            .map_err(|_| Refusal::Invalid("user: not a name@domain"))?;
+        if expires < now || expires > now.after(USER_DELETION_LIFETIME_MAX) {
+            return Err(Refusal::Invalid("expires_millis: past, or too far ahead"));
+        }
+        let deletion = UserDeletion {
+            server: self.auth.server_name().to_owned(),
+            user,
+            expires,
+        };
+        // Of a user who is not known, no more is said than of one whose key did not sign.
+        let unsigned = Refusal::Unauthenticated("signature: not by the user's identity key");
+        match self.store.identity_key(&deletion.user)? {
+            Some(key) if deletion.verify(&key, signature).is_ok() => {}
+            _ => return Err(unsigned),
+        }
+        self.store.delete_user(&deletion.user)?;
+        Ok(())
+    }
+
+    fn registered(&self, device: DeviceId) -> Result<Device, Refusal> {
+        let device = self.store.device(device)?;
+        device.ok_or(Refusal::Unauthenticated("the device is not registered"))
     }
 }
 

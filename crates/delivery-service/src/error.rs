@@ -109,17 +109,20 @@ pub(crate) enum Refusal {
     #[error("this device is not a member of the group")]
     NotMember,
     /// The message is of another epoch than the group.
-    #[error("the message is not of the group's current epoch; catch up and make it anew")]
+    #[error("the group has moved on since the message was made; catch up and make it anew")]
     WrongEpoch(Head),
+    /// A group is deleted by its last user.
+    #[error("other users are members of the group; remove them first")]
+    NotAlone,
+    /// A Commit leaves somebody in the group who is leaving: its sender has not read that yet.
+    #[error("a Commit has to remove every member that is leaving; catch up and make it anew")]
+    LeavesStanding,
     /// A name or id belongs to somebody else.
     #[error("{0}")]
     Taken(&'static str),
     /// There is no room, for now.
     #[error("{0}")]
     Busy(&'static str),
-    /// Part of the interface, but not built.
-    #[error("{0}")]
-    NotBuilt(&'static str),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

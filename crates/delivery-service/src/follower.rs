@@ -9,6 +9,7 @@
 //! judging it again by a clock that has moved on.
 
 mod bundle;
+mod external;
 mod key_package;
 mod leaf;
 mod rules;
@@ -24,8 +25,8 @@ use openmls::{
     group::{ProposalStore, PublicGroup, QueuedProposal, StagedCommit},
     messages::group_info::VerifiableGroupInfo,
     prelude::{
-        Ciphersuite, ContentType, LeafNode, LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn,
-        ProcessedMessageContent, Proposal, PublicMessageIn, RatchetTreeIn, Sender,
+        Ciphersuite, ConfirmationTag, ContentType, LeafNode, LeafNodeIndex, MlsMessageBodyIn,
+        MlsMessageIn, ProcessedMessageContent, Proposal, PublicMessageIn, RatchetTreeIn, Sender,
     },
 };
 use tls_codec::{DeserializeBytes as _, Serialize as _};
@@ -173,26 +174,32 @@ impl Follower {
         committer: Committer<'_>,
     ) -> Result<CheckedCommit> {
         let (message, leaf) = self.parse_handshake(commit, ContentType::Commit, committer)?;
-        let tag = message.confirmation_tag().cloned();
-        let tag = tag.ok_or(Refusal::Invalid("a Commit carries a confirmation tag"))?;
-        let processed = self.group.process_message(&*CRYPTO, message);
-        let processed =
-            processed.map_err(|_| Refusal::Invalid("the Commit is not valid in MLS"))?;
-        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
-            return Err(FORBIDDEN_PROPOSAL);
-        };
-        check_kinds(&staged)?;
+        let (staged, tag) = self.stage(message)?;
+        check_kinds(&staged, false)?;
         let removed = self.check_removed(&staged)?;
         self.check_own_leaf(leaf, &staged, committer.now)?;
         check_group_info(group_info, &staged, &tag, leaf, committer.key)?;
         let welcome = check_welcome(welcome, &staged, committer.now)?;
         let delta = encode(&DeltaRef::Commit(&staged)).ok_or(IMPOSSIBLE)?;
         Ok(CheckedCommit {
-            next: NextEpoch(*staged),
+            next: NextEpoch(staged),
             delta,
             welcome,
             removed,
         })
+    }
+
+    /// What OpenMLS makes of a Commit, and its confirmation tag.
+    fn stage(&self, message: PublicMessageIn) -> Result<(StagedCommit, ConfirmationTag)> {
+        let tag = message.confirmation_tag().cloned();
+        let tag = tag.ok_or(Refusal::Invalid("a Commit carries a confirmation tag"))?;
+        let processed = self.group.process_message(&*CRYPTO, message);
+        let processed =
+            processed.map_err(|_| Refusal::Invalid("the Commit is not valid in MLS"))?;
+        match processed.into_content() {
+            ProcessedMessageContent::StagedCommitMessage(staged) => Ok((*staged, tag)),
+            _ => Err(FORBIDDEN_PROPOSAL),
+        }
     }
 
     /// Checks a Proposal: of those, only a member's own SelfRemove travels alone.
@@ -274,20 +281,9 @@ impl Follower {
         content: ContentType,
         sender: Committer<'_>,
     ) -> Result<(PublicMessageIn, LeafNodeIndex)> {
-        let MlsMessageBodyIn::PublicMessage(message) = parse(message)? else {
-            return Err(Refusal::Invalid("a handshake message is a PublicMessage"));
-        };
-        if message.content_type() != content {
-            return Err(Refusal::Invalid(
-                "the message is not of the kind it is sent as",
-            ));
-        }
-        let leaf = match message.sender() {
-            Sender::Member(leaf) => *leaf,
-            Sender::NewMemberCommit => {
-                return Err(Refusal::NotBuilt("external Commits are not accepted yet"));
-            }
-            _ => return Err(Refusal::Invalid("only members send to a group")),
+        let message = parse_public(message, content)?;
+        let Sender::Member(leaf) = *message.sender() else {
+            return Err(Refusal::Invalid("only members send to a group"));
         };
         let signer = self.group.leaf(leaf).map(LeafNode::signature_key);
         if signer.is_none_or(|key| key.as_slice() != sender.key.as_bytes()) {
@@ -309,9 +305,7 @@ impl Follower {
             })
             .collect();
         if !self.leaving.is_subset(&removed) {
-            return Err(Refusal::Invalid(
-                "a Commit has to remove every member that is leaving",
-            ));
+            return Err(Refusal::LeavesStanding);
         }
         let device_of = |leaf: &LeafNodeIndex| {
             let leaf = self.group.leaf(*leaf).ok_or(IMPOSSIBLE)?;
@@ -349,6 +343,19 @@ fn parse(message: &[u8]) -> Result<MlsMessageBodyIn> {
     MlsMessageIn::tls_deserialize_exact_bytes(message)
         .map(MlsMessageIn::extract)
         .map_err(|_| Refusal::Invalid("the message is not an encoding of an MLSMessage"))
+}
+
+fn parse_public(message: &[u8], content: ContentType) -> Result<PublicMessageIn> {
+    let MlsMessageBodyIn::PublicMessage(message) = parse(message)? else {
+        return Err(Refusal::Invalid("a handshake message is a PublicMessage"));
+    };
+    if message.content_type() == content {
+        Ok(message)
+    } else {
+        Err(Refusal::Invalid(
+            "the message is not of the kind it is sent as",
+        ))
+    }
 }
 
 fn parse_group_info(message: &[u8]) -> Result<VerifiableGroupInfo> {

@@ -5,6 +5,7 @@
 
 mod body;
 mod handshake;
+mod invite;
 mod read;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::{
 use body::{check_size, hash};
 
 pub(crate) use body::{Body, Handshake};
+pub(crate) use invite::Opening;
 
 /// Orders and follows groups.
 pub(crate) struct Groups {
@@ -105,6 +107,7 @@ impl Groups {
             body_hash: request.body.hash(request.group),
             epoch: framing.epoch,
             basis: None,
+            joins: framing.joins,
         };
         let verdict = match request.body {
             Body::Application(message) => {

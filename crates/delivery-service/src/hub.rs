@@ -25,8 +25,8 @@ pub(crate) struct Hub {
 }
 
 /// What a subscriber has not looked at yet: at most all that it follows.
-#[derive(Default)]
 struct Bell {
+    device: DeviceId,
     rung: Mutex<BTreeSet<Topic>>,
     notify: Notify,
 }
@@ -41,13 +41,25 @@ impl Hub {
         }
     }
 
-    /// A subscription that follows nothing yet.
-    pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
+    /// A device's subscription, which follows nothing yet.
+    pub(crate) fn subscribe(self: &Arc<Self>, device: DeviceId) -> Subscription {
+        let bell = Bell {
+            device,
+            rung: Mutex::default(),
+            notify: Notify::new(),
+        };
         Subscription {
             hub: Arc::clone(self),
-            bell: Arc::default(),
+            bell: Arc::new(bell),
             topics: HashSet::new(),
         }
+    }
+
+    /// The devices that follow the topic now, who has longest first: at most so many.
+    pub(crate) fn followers(&self, topic: Topic, most: usize) -> Vec<DeviceId> {
+        let bells = self.bells();
+        let following = bells.get(&topic).into_iter().flatten();
+        following.take(most).map(|bell| bell.device).collect()
     }
 
     fn bells(&self) -> MutexGuard<'_, HashMap<Topic, Vec<Arc<Bell>>>> {
@@ -123,14 +135,22 @@ mod tests {
         Topic::Group(GroupId::from_bytes([byte; 16]))
     }
 
+    fn device(byte: u8) -> DeviceId {
+        DeviceId::from_bytes([byte; 16])
+    }
+
     #[tokio::test]
     async fn hints_gather_until_they_are_looked_at_and_reach_followers_only() {
         let hub = Arc::new(Hub::default());
-        let mut one = hub.subscribe();
-        let mut other = hub.subscribe();
+        let mut one = hub.subscribe(device(1));
+        let mut other = hub.subscribe(device(2));
         one.follow(topic(1));
         one.follow(topic(2));
         other.follow(topic(2));
+        let following = |byte, most| hub.followers(topic(byte), most);
+        assert_eq!(following(2, 9), [device(1), device(2)]);
+        assert_eq!(following(2, 1), [device(1)]);
+        assert_eq!(following(3, 9), []);
         for byte in [1, 1, 2, 3] {
             hub.hint(topic(byte));
         }

@@ -63,3 +63,19 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Requests that a client may break off before the service has seen them, on one connection.
 pub(crate) const RESETS_MAX: usize = 128;
+
+/// KeyPackages of one device that one user's devices may take within [`TAKES_WINDOW`]: fewer than
+/// the device keeps in stock, so that nobody alone drives it to its last-resort one.
+pub(crate) const TAKES_PER_REQUESTER_MAX: usize = 24;
+
+/// How long a KeyPackage that was taken counts: a device that is told fills its stock far sooner.
+pub(crate) const TAKES_WINDOW: Duration = Duration::from_hours(1);
+
+/// Notices that wait for one device: as many as others can make it read.
+pub(crate) const NOTICES_PER_DEVICE_MAX: usize = 256;
+
+/// Invitations of one group that have not expired.
+pub(crate) const INVITATIONS_PER_GROUP_MAX: usize = 1000;
+
+/// Devices that are tried for an intent: enough that one is a member and has room in its mailbox.
+pub(crate) const COMMITTERS_ASKED_MAX: usize = 16;

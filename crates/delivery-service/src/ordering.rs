@@ -41,8 +41,8 @@ pub(crate) struct Receipt {
 pub(crate) struct Facts {
     /// Where the log ends; `None` where there is no such group.
     pub(crate) head: Option<Head>,
-    /// Whether the sender is a member now.
-    pub(crate) is_member: bool,
+    /// Whether the sender is a member now or, for an external Commit, may become one.
+    pub(crate) is_entitled: bool,
     /// The earlier request of this id.
     pub(crate) earlier: Option<Applied>,
 }
@@ -57,6 +57,8 @@ pub(crate) struct Submission {
     /// For a handshake message, the last one that it was checked against: pending Proposals bear
     /// on what a Commit must hold. `None` where none of that matters.
     pub(crate) basis: Option<Sequence>,
+    /// Whether it is an external Commit, by which its sender becomes a member.
+    pub(crate) joins: bool,
 }
 
 /// What happens to a submission.
@@ -90,7 +92,7 @@ pub(crate) fn decide(facts: &Facts, submission: &Submission) -> Verdict {
     let Some(head) = facts.head else {
         return Verdict::UnknownGroup;
     };
-    if !facts.is_member {
+    if !facts.is_entitled {
         return Verdict::NotMember;
     }
     if submission.epoch != head.epoch {
@@ -125,10 +127,10 @@ mod tests {
             },
         });
         let head = prop::option::of(head);
-        (head, any::<bool>(), prop::option::of(earlier)).prop_map(|(head, is_member, earlier)| {
+        (head, any::<bool>(), prop::option::of(earlier)).prop_map(|(head, is_entitled, earlier)| {
             Facts {
                 head,
-                is_member,
+                is_entitled,
                 earlier,
             }
         })
@@ -145,10 +147,11 @@ mod tests {
                 body_hash: [hash; 32],
                 epoch: Epoch(epoch),
                 basis: basis.map(Sequence),
+                joins: false,
             };
             let verdict = decide(&facts, &submission);
             let acceptable = facts.head.filter(|head| {
-                facts.is_member
+                facts.is_entitled
                     && facts.earlier.is_none()
                     && head.epoch == submission.epoch
                     && submission.basis.is_none_or(|basis| basis == head.handshake)

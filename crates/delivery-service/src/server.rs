@@ -155,7 +155,7 @@ fn service(
     let hub = Arc::new(Hub::default());
     let auth = Authenticator::new(identity.server_name, identity.secret);
     let rooms = Rooms {
-        accounts: Accounts::new(Arc::clone(&store), auth),
+        accounts: Accounts::new(Arc::clone(&store), Arc::clone(&hub), auth),
         groups: Groups::new(Arc::clone(&store), Arc::clone(&hub)),
         hub,
         store,

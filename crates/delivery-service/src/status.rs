@@ -18,9 +18,9 @@ impl From<Refusal> for Status {
                 head_sequence: head.sequence.0,
             })
             .into_status(text),
+            Refusal::LeavesStanding | Refusal::NotAlone => Self::failed_precondition(text),
             Refusal::Taken(_) => Self::already_exists(text),
             Refusal::Busy(_) => Self::resource_exhausted(text),
-            Refusal::NotBuilt(_) => Self::unimplemented(text),
             Refusal::Store(_) | Refusal::Internal(_) => {
                 // What went wrong inside is for the operator; the client can only try again.
                 tracing::error!(error = %text, "a request failed");

@@ -17,6 +17,9 @@ const PUBLIC_MESSAGE: u16 = 1;
 const PRIVATE_MESSAGE: u16 = 2;
 const WELCOME: u16 = 3;
 
+/// RFC 9420 §6: the sender type of an external Commit.
+const NEW_MEMBER_COMMIT: u8 = 4;
+
 /// RFC 9420 §6: the content type of an application message.
 const APPLICATION: u8 = 1;
 
@@ -25,6 +28,8 @@ const APPLICATION: u8 = 1;
 pub(crate) struct Framing {
     pub(crate) group: GroupId,
     pub(crate) epoch: Epoch,
+    /// Whether it comes from a device that joins by it (RFC 9420 §12.4.3.2).
+    pub(crate) joins: bool,
 }
 
 /// What a PublicMessage and a PrivateMessage begin with, MLSMessage's header included
@@ -86,6 +91,7 @@ impl Prefix {
         Ok(Framing {
             group: group.map_err(|_| MALFORMED)?,
             epoch: Epoch(self.epoch),
+            joins: (self.wire_format, self.kind) == (PUBLIC_MESSAGE, NEW_MEMBER_COMMIT),
         })
     }
 }

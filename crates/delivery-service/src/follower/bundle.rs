@@ -68,6 +68,10 @@ pub(super) fn check_group_info(
 ) -> Result<()> {
     let group_info = parse_group_info(message)?;
     let other = Refusal::Invalid("the GroupInfo is not of the epoch that the Commit starts");
+    // RFC 9420 §12.4.3.2: without the external key nobody could join by an external Commit.
+    if group_info.extensions().external_pub().is_none() {
+        return Err(Refusal::Invalid("a GroupInfo comes with the external key"));
+    }
     if group_info.extensions().ratchet_tree().is_some() {
         return Err(Refusal::Invalid(
             "a GroupInfo comes without the ratchet tree",

@@ -52,16 +52,17 @@ pub(super) fn check_context(context: &GroupContext) -> Result<()> {
     }
 }
 
-/// The Proposals of a Commit: members are added and removed by value, and leave by reference.
-pub(super) fn check_kinds(staged: &StagedCommit) -> Result<()> {
+/// The Proposals of a Commit: members are added and removed by value, and leave by reference. An
+/// external Commit adds nobody else.
+pub(super) fn check_kinds(staged: &StagedCommit, is_external: bool) -> Result<()> {
     let allowed = staged.queued_proposals().all(|queued| {
-        matches!(
-            (queued.proposal(), queued.proposal_or_ref_type()),
-            (
-                Proposal::Add(_) | Proposal::Remove(_),
-                ProposalOrRefType::Proposal
-            ) | (Proposal::SelfRemove, ProposalOrRefType::Reference)
-        )
+        match (queued.proposal(), queued.proposal_or_ref_type()) {
+            (Proposal::Add(_), ProposalOrRefType::Proposal) => !is_external,
+            (Proposal::ExternalInit(_), ProposalOrRefType::Proposal) => is_external,
+            (Proposal::Remove(_), ProposalOrRefType::Proposal)
+            | (Proposal::SelfRemove, ProposalOrRefType::Reference) => true,
+            _ => false,
+        }
     });
     if !allowed {
         return Err(FORBIDDEN_PROPOSAL);

@@ -50,7 +50,7 @@ impl Groups {
         now: UnixMillis,
     ) -> Result<Verdict, Refusal> {
         // The group is asked before it gets a slot: one that does not exist needs none.
-        let (verdict, _) = self.ask(request, &submission)?;
+        let (verdict, _) = self.ask(request, &submission, now)?;
         if !matches!(verdict, Verdict::Accept(_)) {
             return Ok(verdict);
         }
@@ -74,9 +74,11 @@ impl Groups {
         &self,
         request: &Request<'_>,
         submission: &Submission,
+        now: UnixMillis,
     ) -> Result<(Verdict, Head), Refusal> {
         let Request { group, sender, .. } = *request;
-        let facts = self.store.facts(group, sender, request.request)?;
+        let joins = submission.joins.then_some(now);
+        let facts = self.store.facts(group, sender, request.request, joins)?;
         let head = facts.head.unwrap_or_default();
         Ok((decide(&facts, submission), head))
     }
@@ -85,14 +87,11 @@ impl Groups {
         let group = attempt.request.group;
         let slot = self.followers.slot(group);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let (verdict, head) = self.ask(attempt.request, &attempt.submission)?;
+        let (verdict, head) = self.ask(attempt.request, &attempt.submission, attempt.now)?;
         if !matches!(verdict, Verdict::Accept(_)) {
             return Ok(verdict);
         }
-        let follower = match slot.take() {
-            Some(follower) if follower.applied() == head.handshake => follower,
-            _ => self.load(group, head)?,
-        };
+        let follower = self.follower_at(&mut slot, group, head)?;
         let submission = Submission {
             basis: Some(head.handshake),
             ..attempt.submission
@@ -102,7 +101,11 @@ impl Groups {
             Err(refusal) => {
                 // A message that is refused leaves the follower as it was.
                 *slot = Some(follower);
-                return Err(refusal);
+                return match refusal {
+                    // Its sender has not read that somebody leaves: catching up is the remedy.
+                    Refusal::LeavesStanding => Ok(Verdict::WrongEpoch(head)),
+                    refusal => Err(refusal),
+                };
             }
         };
         *slot = follower;
@@ -120,6 +123,22 @@ impl Groups {
             now: attempt.now,
         };
         match handshake {
+            Handshake::Commit {
+                commit,
+                welcome,
+                group_info,
+            } if attempt.submission.joins => {
+                if !welcome.is_empty() {
+                    return Err(Refusal::Invalid("an external Commit has no Welcome"));
+                }
+                let (sender, now) = (&attempt.sender, attempt.now);
+                let checked = follower.check_external_commit(commit, group_info, sender, now)?;
+                Ok(Checked::Commit {
+                    commit,
+                    group_info,
+                    checked: Box::new(checked),
+                })
+            }
             Handshake::Commit {
                 commit,
                 welcome,
@@ -205,6 +224,19 @@ impl Groups {
         let snapshot = Snapshot { applied, bytes };
         if let Err(error) = self.store.put_snapshot(group, &snapshot) {
             tracing::warn!(%error, "a snapshot was not stored");
+        }
+    }
+
+    /// The follower of a group as it is now, out of its slot where it is there.
+    pub(super) fn follower_at(
+        &self,
+        slot: &mut Option<Follower>,
+        group: GroupId,
+        head: Head,
+    ) -> Result<Follower, Refusal> {
+        match slot.take() {
+            Some(follower) if follower.applied() == head.handshake => Ok(follower),
+            _ => self.load(group, head),
         }
     }
 

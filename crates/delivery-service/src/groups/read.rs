@@ -90,7 +90,7 @@ impl Groups {
     }
 
     /// What a device may read of a group.
-    fn access(&self, group: GroupId, device: DeviceId) -> Result<Access, Refusal> {
+    pub(super) fn access(&self, group: GroupId, device: DeviceId) -> Result<Access, Refusal> {
         let found = self.store.access(group, device)?;
         let (head, ranges) = found.ok_or(Refusal::UnknownGroup)?;
         Access::new(head, ranges).ok_or(Refusal::NotMember)

@@ -1,11 +1,12 @@
 //! What the rooms give as what travels.
 
 use conclave_protocol::GroupId;
-use conclave_rpc::v1;
+use conclave_rpc::v1::{self, mailbox_item::Item};
+use tonic::codegen::Bytes;
 
 use crate::{
     error::Refusal,
-    store::{Entry, EntryKind, MailboxItem},
+    store::{Entry, EntryKind, Mail, MailboxItem, Notice, WaitingWelcome},
     wire::SlicedWelcome,
 };
 
@@ -19,28 +20,78 @@ pub(super) fn log_entry(entry: Entry) -> v1::LogEntry {
         sequence: entry.sequence.0,
         epoch: entry.epoch.0,
         kind: kind.into(),
-        sender_device_id: entry.sender.as_bytes().to_vec().into(),
+        sender_device_id: id(entry.sender.as_bytes()),
         accepted_millis: entry.accepted.0,
         message: entry.message.into(),
     }
 }
 
-/// Puts the slices of a Welcome together.
 pub(super) fn mailbox_item(item: MailboxItem) -> Result<v1::MailboxItem, Refusal> {
-    let welcome = SlicedWelcome::join(&item.shared, &item.secrets)
-        .ok_or(Refusal::Internal("a stored Welcome is unreadable"))?;
-    let welcome = v1::Welcome {
-        group_id: item.group.as_bytes().to_vec().into(),
-        epoch: item.epoch.0,
-        sequence: item.receipt.sequence.0,
-        welcome: welcome.into(),
-        added_by: item.added_by,
-        accepted_millis: item.receipt.accepted.0,
+    let mail = match item.mail {
+        Mail::Welcome(waiting) => Item::Welcome(welcome(waiting)?),
+        Mail::Notice(told) => notice(told),
     };
     Ok(v1::MailboxItem {
         cursor: item.cursor,
-        item: Some(v1::mailbox_item::Item::Welcome(welcome)),
+        item: Some(mail),
     })
+}
+
+/// Puts the slices of a Welcome together.
+fn welcome(waiting: WaitingWelcome) -> Result<v1::Welcome, Refusal> {
+    let welcome = SlicedWelcome::join(&waiting.shared, &waiting.secrets)
+        .ok_or(Refusal::Internal("a stored Welcome is unreadable"))?;
+    Ok(v1::Welcome {
+        group_id: id(waiting.group.as_bytes()),
+        epoch: waiting.epoch.0,
+        sequence: waiting.receipt.sequence.0,
+        welcome: welcome.into(),
+        added_by: waiting.added_by,
+        accepted_millis: waiting.receipt.accepted.0,
+    })
+}
+
+fn notice(notice: Notice) -> Item {
+    match notice {
+        Notice::KeyPackagesLow {
+            stock,
+            last_resort_used,
+        } => Item::KeyPackagesLow(v1::KeyPackagesLow {
+            stock,
+            last_resort_used,
+        }),
+        Notice::InvitationAsked {
+            group,
+            token_hash,
+            asker,
+            user,
+        } => Item::InvitationAsked(v1::InvitationAsked {
+            group_id: id(group.as_bytes()),
+            token_hash: token_hash.to_vec().into(),
+            user: user.as_str().to_owned(),
+            device_id: id(asker.as_bytes()),
+        }),
+        Notice::InvitationApproved { group, token_hash } => {
+            Item::InvitationApproved(v1::InvitationApproved {
+                group_id: id(group.as_bytes()),
+                token_hash: token_hash.to_vec().into(),
+            })
+        }
+        Notice::Intent {
+            group,
+            sender,
+            intent,
+            ..
+        } => Item::Intent(v1::IntentHandedOver {
+            group_id: id(group.as_bytes()),
+            sender_device_id: id(sender.as_bytes()),
+            intent: intent.into(),
+        }),
+    }
+}
+
+fn id(bytes: &[u8; 16]) -> Bytes {
+    bytes.to_vec().into()
 }
 
 pub(super) fn event(event: v1::stream_response::Event) -> v1::StreamResponse {
@@ -49,7 +100,7 @@ pub(super) fn event(event: v1::stream_response::Event) -> v1::StreamResponse {
 
 pub(super) fn group_entry(group: GroupId, entry: Entry) -> v1::StreamResponse {
     event(v1::stream_response::Event::Entry(v1::GroupEntry {
-        group_id: group.as_bytes().to_vec().into(),
+        group_id: id(group.as_bytes()),
         entry: Some(log_entry(entry)),
     }))
 }
@@ -64,6 +115,6 @@ pub(super) fn caught_up(group: Option<GroupId>) -> v1::StreamResponse {
 
 pub(super) fn ended(group: GroupId) -> v1::StreamResponse {
     event(v1::stream_response::Event::Ended(v1::GroupEnded {
-        group_id: group.as_bytes().to_vec().into(),
+        group_id: id(group.as_bytes()),
     }))
 }

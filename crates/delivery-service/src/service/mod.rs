@@ -3,6 +3,7 @@
 mod account;
 mod encode;
 mod group;
+mod membership;
 mod stream;
 
 use std::sync::Arc;
@@ -183,63 +184,56 @@ impl DeliveryService for Service {
         &self,
         request: Request<v1::CreateInvitationRequest>,
     ) -> Result<Response<v1::CreateInvitationResponse>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.invite(self.identify(request)?).await
     }
 
     async fn redeem_invitation(
         &self,
         request: Request<v1::RedeemInvitationRequest>,
     ) -> Result<Response<v1::RedeemInvitationResponse>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.redeem(self.identify(request)?).await
     }
 
     async fn approve_invitation(
         &self,
         request: Request<v1::ApproveInvitationRequest>,
     ) -> Result<Response<v1::ApproveInvitationResponse>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.approve(self.identify(request)?).await
     }
 
     async fn submit_intent(
         &self,
         request: Request<v1::SubmitIntentRequest>,
     ) -> Result<Response<v1::SubmitIntentResponse>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.hand_over(self.identify(request)?).await
     }
 
     async fn delete_device(
         &self,
         request: Request<v1::DeleteDeviceRequest>,
     ) -> Result<Response<v1::DeleteDeviceResponse>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.end_device(self.identify(request)?).await
     }
 
     async fn delete_group(
         &self,
         request: Request<v1::DeleteGroupRequest>,
     ) -> Result<Response<v1::DeleteGroupResponse>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.end_group(self.identify(request)?).await
     }
 
     async fn delete_user(
         &self,
-        _: Request<v1::DeleteUserRequest>,
+        request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.end_user(request.into_inner()).await
     }
 
     async fn fetch_group_info(
         &self,
         request: Request<v1::FetchGroupInfoRequest>,
     ) -> Result<Response<Self::FetchGroupInfoStream>, Status> {
-        self.identify(request)?;
-        Err(Refusal::NotBuilt("not built yet").into())
+        self.send_group_info(self.identify(request)?).await
     }
 
     async fn stream(

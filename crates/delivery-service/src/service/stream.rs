@@ -65,7 +65,7 @@ impl Service {
         let stream = Stream {
             service: self.clone(),
             caller: request.caller,
-            subscription: self.rooms.hub.subscribe(),
+            subscription: self.rooms.hub.subscribe(request.caller),
             cursors: HashMap::new(),
             turns: Turns::default(),
             events: events.clone(),

@@ -10,8 +10,9 @@ use conclave_protocol::{
 };
 
 use super::{
-    Delta, Effect, EntryKind, EpochChange, Identity, MemoryStore, NewEntry, NewGroup, NewWelcome,
-    Page, Published, Range, Registered, Snapshot, SqliteStore, StockedKeyPackage, Store, Take,
+    Delta, Effect, EntryKind, EpochChange, Identity, Mail, MemoryStore, NewEntry, NewGroup,
+    NewWelcome, Page, Published, Range, Registered, Snapshot, SqliteStore, StockedKeyPackage,
+    Store, Take, Taken,
 };
 use crate::ordering::{Submission, Verdict};
 
@@ -132,6 +133,7 @@ fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
             body_hash: [number; 32],
             epoch: Epoch(epoch),
             basis: None,
+            joins: false,
         },
         accepted: NOW,
         message: b"message",
@@ -202,8 +204,12 @@ fn take(store: &dyn Store, taker: u8, number: u8, usable_until_seconds: u64) -> 
         request: request(number),
         user: &user,
         usable_until_seconds,
+        now: NOW,
     };
-    store.take_key_packages(&take).unwrap().unwrap()
+    match store.take_key_packages(&take).unwrap() {
+        Taken::Packages { packages, .. } => packages,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn a_key_package_is_handed_out_once(store: &dyn Store) {
@@ -253,8 +259,9 @@ fn a_key_package_is_handed_out_once(store: &dyn Store) {
         request: request(1),
         user: &unknown,
         usable_until_seconds: 0,
+        now: NOW,
     };
-    assert_eq!(store.take_key_packages(&take).unwrap(), None);
+    assert_eq!(store.take_key_packages(&take).unwrap(), Taken::UnknownUser);
 }
 
 fn a_stock_is_bounded_and_fresh(store: &dyn Store) {
@@ -354,9 +361,12 @@ fn a_commit_brings_everything_or_nothing(store: &dyn Store) {
     }
     let waiting = store.read_mailbox(device(2), 0, 9).unwrap();
     assert_eq!(waiting.len(), 1);
-    assert_eq!((waiting[0].group, waiting[0].epoch), (GROUP, Epoch(1)));
-    assert_eq!(waiting[0].secrets, device(2).as_bytes());
-    assert_eq!(waiting[0].shared, b"shared");
+    let Mail::Welcome(welcome) = &waiting[0].mail else {
+        panic!("{waiting:?}");
+    };
+    assert_eq!((welcome.group, welcome.epoch), (GROUP, Epoch(1)));
+    assert_eq!(welcome.secrets, device(2).as_bytes());
+    assert_eq!(welcome.shared, b"shared");
     let part = |part| store.tree_part(GROUP, Epoch(1), part).unwrap();
     assert_eq!(part(0).unwrap().bytes.len(), limits::CHUNK_BYTES);
     assert_eq!(part(1).unwrap().bytes, [5]);

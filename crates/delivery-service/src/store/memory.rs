@@ -1,5 +1,8 @@
 //! The store in memory: the plainest reading of what each verb means.
 
+mod people;
+mod ways_in;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,9 +14,10 @@ use conclave_protocol::{
 };
 
 use super::{
-    Delta, Device, Effect, Entry, EpochChange, Identity, MailboxItem, NewEntry, NewGroup,
-    NewWelcome, Page, Published, Range, Registered, Result, Snapshot, StockedKeyPackage, Store,
-    Take, TreePart,
+    Delta, Device, Effect, Entrance, Entry, EpochChange, GroupDeletion, Identity, Invitation, Mail,
+    MailboxItem, NewEntry, NewGroup, NewInvitation, NewWelcome, Notice, Notified, Page, Published,
+    Range, Registered, Result, Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
+    WaitingWelcome,
 };
 use crate::ordering::{Applied, Facts, Head, Receipt, Verdict, decide};
 
@@ -26,7 +30,8 @@ struct State {
     identity: Option<Identity>,
     users: BTreeMap<UserId, VerifyingKey>,
     devices: BTreeMap<DeviceId, DeviceState>,
-    handouts: BTreeMap<(DeviceId, RequestId, DeviceId), Vec<u8>>,
+    /// By taker, request and device: what was taken, and when.
+    handouts: BTreeMap<(DeviceId, RequestId, DeviceId), (Vec<u8>, UnixMillis)>,
     groups: BTreeMap<GroupId, Group>,
     requests: BTreeMap<(DeviceId, RequestId), Applied>,
 }
@@ -48,6 +53,8 @@ struct Group {
     deltas: Vec<Delta>,
     members: BTreeMap<DeviceId, Vec<Range>>,
     snapshot: Snapshot,
+    group_info: Vec<u8>,
+    invitations: BTreeMap<[u8; 32], (Invitation, UnixMillis)>,
     trees: BTreeMap<Epoch, (Sequence, Vec<u8>)>,
 }
 
@@ -58,13 +65,20 @@ impl MemoryStore {
 }
 
 impl State {
-    fn facts(&self, group: GroupId, sender: DeviceId, request: RequestId) -> Facts {
-        let group = self.groups.get(&group);
+    fn facts(
+        &self,
+        id: GroupId,
+        sender: DeviceId,
+        request: RequestId,
+        joins: Option<UnixMillis>,
+    ) -> Facts {
+        let group = self.groups.get(&id);
         Facts {
             head: group.map(|group| group.head),
-            is_member: group
-                .and_then(|group| group.members.get(&sender)?.last())
-                .is_some_and(|range| range.to.is_none()),
+            is_entitled: group.is_some_and(|group| match joins {
+                Some(now) => self.may_join(group, sender, now),
+                None => group.has(sender),
+            }),
             earlier: self.requests.get(&(sender, request)).copied(),
         }
     }
@@ -75,8 +89,7 @@ impl State {
                 continue;
             };
             state.mailbox_cursor += 1;
-            state.mailbox.push(MailboxItem {
-                cursor: state.mailbox_cursor,
+            let waiting = WaitingWelcome {
                 group: entry.group,
                 epoch: entry.submission.epoch.next(),
                 shared: welcome.shared.clone(),
@@ -86,12 +99,22 @@ impl State {
                     sequence,
                     accepted: entry.accepted,
                 },
+            };
+            state.mailbox.push(MailboxItem {
+                cursor: state.mailbox_cursor,
+                mail: Mail::Welcome(waiting),
             });
         }
     }
 }
 
 impl Group {
+    /// Whether a device is a member now.
+    fn has(&self, device: DeviceId) -> bool {
+        let last = self.members.get(&device).and_then(|ranges| ranges.last());
+        last.is_some_and(|range| range.to.is_none())
+    }
+
     fn push(&mut self, entry: &NewEntry<'_>, sequence: Sequence) {
         let kind = entry.effect.kind();
         self.head.sequence = sequence;
@@ -112,14 +135,22 @@ impl Group {
         });
     }
 
-    fn change_epoch(&mut self, change: &EpochChange<'_>) {
+    fn change_epoch(&mut self, entry: &NewEntry<'_>, change: &EpochChange<'_>) {
         self.head.epoch = self.head.epoch.next();
+        self.group_info = change.group_info.to_vec();
         let at = self.head.sequence;
         for device in &change.removed {
             let range = self.members.get_mut(device).and_then(|r| r.last_mut());
             if let Some(range) = range.filter(|range| range.to.is_none()) {
                 range.to = Some(at);
             }
+        }
+        if entry.submission.joins {
+            let range = Range { from: at, to: None };
+            self.members.entry(entry.sender).or_default().push(range);
+            let asker = Some(entry.sender);
+            self.invitations
+                .retain(|_, (known, _)| known.asker != asker);
         }
         if let Some(welcome) = &change.welcome {
             for (joiner, _) in &welcome.joiners {
@@ -222,42 +253,12 @@ impl Store for MemoryStore {
         Ok(Published::Stock(state.stock.len()))
     }
 
-    fn take_key_packages(&self, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>> {
-        let mut state = self.state();
-        let State {
-            users,
-            devices,
-            handouts,
-            ..
-        } = &mut *state;
-        if !users.contains_key(take.user) {
-            return Ok(None);
-        }
-        let usable = |p: &StockedKeyPackage| p.expires_seconds >= take.usable_until_seconds;
-        let mut taken = Vec::new();
-        for (id, device) in devices
-            .iter_mut()
-            .filter(|(_, state)| state.device.address.user == *take.user)
-        {
-            let key = (take.taker, take.request, *id);
-            if let Some(again) = handouts.get(&key) {
-                taken.push(again.clone());
-                continue;
-            }
-            let from_stock = device.stock.iter().position(usable);
-            let message = match from_stock {
-                Some(at) => Some(device.stock.remove(at).message),
-                None => {
-                    let last = device.last_resort.as_ref().filter(|p| usable(p));
-                    last.map(|package| package.message.clone())
-                }
-            };
-            if let Some(message) = message {
-                handouts.insert(key, message.clone());
-                taken.push(message);
-            }
-        }
-        Ok(Some(taken))
+    fn identity_key(&self, user: &UserId) -> Result<Option<VerifyingKey>> {
+        Ok(self.state().users.get(user).copied())
+    }
+
+    fn take_key_packages(&self, take: &Take<'_>) -> Result<Taken> {
+        Ok(self.state().take(take))
     }
 
     fn create_group(&self, group: &NewGroup<'_>) -> Result<bool> {
@@ -280,19 +281,28 @@ impl Store for MemoryStore {
                 applied: Sequence(0),
                 bytes: group.snapshot.to_vec(),
             },
+            group_info: group.group_info.to_vec(),
+            invitations: BTreeMap::new(),
             trees: BTreeMap::new(),
         };
         state.groups.insert(group.group, fresh);
         Ok(true)
     }
 
-    fn facts(&self, group: GroupId, sender: DeviceId, request: RequestId) -> Result<Facts> {
-        Ok(self.state().facts(group, sender, request))
+    fn facts(
+        &self,
+        group: GroupId,
+        sender: DeviceId,
+        request: RequestId,
+        joins: Option<UnixMillis>,
+    ) -> Result<Facts> {
+        Ok(self.state().facts(group, sender, request, joins))
     }
 
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {
         let mut state = self.state();
-        let facts = state.facts(entry.group, entry.sender, entry.request);
+        let joins = entry.submission.joins.then_some(entry.accepted);
+        let facts = state.facts(entry.group, entry.sender, entry.request, joins);
         let verdict = decide(&facts, &entry.submission);
         let Verdict::Accept(sequence) = verdict else {
             return Ok(verdict);
@@ -315,7 +325,7 @@ impl Store for MemoryStore {
         if let Some(group) = state.groups.get_mut(&entry.group) {
             group.push(entry, sequence);
             if let Effect::Commit { change, .. } = entry.effect {
-                group.change_epoch(change);
+                group.change_epoch(entry, change);
             }
         }
         Ok(verdict)
@@ -394,5 +404,55 @@ impl Store for MemoryStore {
             device.mailbox.retain(|item| item.cursor > up_to);
         }
         Ok(())
+    }
+
+    fn notify(&self, device: DeviceId, notice: &Notice) -> Result<Notified> {
+        Ok(self.state().notify(device, notice))
+    }
+
+    fn entrance(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        now: UnixMillis,
+    ) -> Result<Option<Entrance>> {
+        Ok(self.state().entrance(group, device, now))
+    }
+
+    fn create_invitation(&self, new: &NewInvitation<'_>, now: UnixMillis) -> Result<bool> {
+        Ok(self.state().create_invitation(new, now))
+    }
+
+    fn redeem_invitation(
+        &self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Result<Option<Invitation>> {
+        Ok(self.state().redeem(group, token_hash, asker, now))
+    }
+
+    fn approve_invitation(
+        &self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Result<bool> {
+        Ok(self.state().approve(group, token_hash, asker, now))
+    }
+
+    fn delete_device(&self, device: DeviceId) -> Result<()> {
+        self.state().delete_device(device);
+        Ok(())
+    }
+
+    fn delete_user(&self, user: &UserId) -> Result<Vec<DeviceId>> {
+        Ok(self.state().delete_user(user))
+    }
+
+    fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion> {
+        Ok(self.state().delete_group(group, caller))
     }
 }

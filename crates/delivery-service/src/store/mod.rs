@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod contract;
+mod entrance;
+mod mail;
 #[cfg(test)]
 mod memory;
 mod sqlite;
@@ -16,8 +18,13 @@ use conclave_protocol::{
 };
 use thiserror::Error;
 
-use crate::ordering::{Facts, Head, Receipt, Submission, Verdict};
+use crate::{
+    limits::TAKES_WINDOW,
+    ordering::{Facts, Head, Submission, Verdict},
+};
 
+pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
+pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
 pub(crate) use sqlite::{OpenError, SqliteStore};
@@ -108,6 +115,31 @@ pub(crate) struct Take<'a> {
     pub(crate) user: &'a UserId,
     /// Packages that expire before this second are not handed out.
     pub(crate) usable_until_seconds: u64,
+    /// The present, for how much was taken lately.
+    pub(crate) now: UnixMillis,
+}
+
+impl Take<'_> {
+    /// Since when packages that the same user took count against the limit.
+    pub(crate) fn window_start(&self) -> UnixMillis {
+        let window = u64::try_from(TAKES_WINDOW.as_millis()).unwrap_or(u64::MAX);
+        UnixMillis(self.now.0.saturating_sub(window))
+    }
+}
+
+/// What became of a taking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// There is no such user.
+    UnknownUser,
+    /// The requester's user took too many of one of these devices lately. Nothing was taken.
+    TooMany,
+    /// One package of each device that has any.
+    Packages {
+        packages: Vec<Vec<u8>>,
+        /// Devices that were told that their stock is low.
+        low: Vec<DeviceId>,
+    },
 }
 
 /// A group to be made.
@@ -279,25 +311,6 @@ pub(crate) struct TreePart {
     pub(crate) sequence: Sequence,
 }
 
-/// A Welcome that waits for its joiner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MailboxItem {
-    /// Its place in the mailbox.
-    pub(crate) cursor: u64,
-    /// The group.
-    pub(crate) group: GroupId,
-    /// The epoch to be joined.
-    pub(crate) epoch: Epoch,
-    /// What all joiners share.
-    pub(crate) shared: Vec<u8>,
-    /// What this joiner has alone.
-    pub(crate) secrets: Vec<u8>,
-    /// Who added it.
-    pub(crate) added_by: String,
-    /// Where the Commit stands in the log, and since when.
-    pub(crate) receipt: Receipt,
-}
-
 /// Everything durable. What a verb has returned survives power loss.
 pub(crate) trait Store: Send + Sync + 'static {
     /// The identity that the data was created with; `fresh` where there is none yet.
@@ -319,14 +332,23 @@ pub(crate) trait Store: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<Published>;
 
-    /// Takes one package of each of a user's devices that has any; `None` for no such user.
-    fn take_key_packages(&self, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>>;
+    /// The key that certifies a user's devices; `None` for no such user.
+    fn identity_key(&self, user: &UserId) -> Result<Option<VerifyingKey>>;
+
+    /// Takes one package of each of a user's devices that has any, and tells those that run low.
+    fn take_key_packages(&self, take: &Take<'_>) -> Result<Taken>;
 
     /// Makes a group; `false` where another group has the id.
     fn create_group(&self, group: &NewGroup<'_>) -> Result<bool>;
 
-    /// What bears on a submission.
-    fn facts(&self, group: GroupId, sender: DeviceId, request: RequestId) -> Result<Facts>;
+    /// What bears on a submission; `joins` is the present for an external Commit.
+    fn facts(
+        &self,
+        group: GroupId,
+        sender: DeviceId,
+        request: RequestId,
+        joins: Option<UnixMillis>,
+    ) -> Result<Facts>;
 
     /// Decides on an entry and, if it is accepted, writes it with everything that belongs to it.
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict>;
@@ -354,4 +376,46 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Drops what a device has made durable.
     fn acknowledge_mailbox(&self, device: DeviceId, up_to: u64) -> Result<()>;
+
+    /// Puts a notice into a device's mailbox.
+    fn notify(&self, device: DeviceId, notice: &Notice) -> Result<Notified>;
+
+    /// What a device that wants to join by an external Commit has to know; `None` for no such
+    /// group.
+    fn entrance(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        now: UnixMillis,
+    ) -> Result<Option<Entrance>>;
+
+    /// Makes an invitation, the same again too; `false` where the group has too many.
+    fn create_invitation(&self, new: &NewInvitation<'_>, now: UnixMillis) -> Result<bool>;
+
+    /// Notes who asks by an invitation, unless somebody did before; `None` where none is good.
+    fn redeem_invitation(
+        &self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Result<Option<Invitation>>;
+
+    /// Lets the device that asked in; `false` where it did not ask.
+    fn approve_invitation(
+        &self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Result<bool>;
+
+    /// Deletes a device and all that is kept for it.
+    fn delete_device(&self, device: DeviceId) -> Result<()>;
+
+    /// Deletes a user with all devices, and says which those were.
+    fn delete_user(&self, user: &UserId) -> Result<Vec<DeviceId>>;
+
+    /// Deletes a group if no other user's device is a member.
+    fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion>;
 }

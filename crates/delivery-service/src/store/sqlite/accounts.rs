@@ -1,12 +1,18 @@
 //! Users, devices and their KeyPackages.
 
-use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, UnixMillis, limits};
+use conclave_protocol::{
+    DeviceAddress, DeviceCertificate, DeviceId, UnixMillis, UserId, VerifyingKey, limits,
+};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{
-    super::{Device, Identity, Published, Registered, Result, StockedKeyPackage, Take},
+    super::{
+        Device, Identity, Notice, Published, Registered, Result, StockedKeyPackage, Take, Taken,
+    },
     columns::typed,
+    notices,
 };
+use crate::limits::TAKES_PER_REQUESTER_MAX;
 
 pub(super) fn identity(db: &Transaction<'_>, fresh: &Identity) -> Result<Identity> {
     db.prepare_cached("INSERT OR IGNORE INTO identity VALUES (1, ?1, ?2)")?
@@ -133,26 +139,90 @@ fn unpublished<'a>(
     Ok(fresh)
 }
 
-pub(super) fn take(db: &Transaction<'_>, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>> {
-    let known = db
-        .prepare_cached("SELECT 1 FROM user WHERE user_id = ?1")?
-        .exists([take.user.as_str()])?;
-    if !known {
-        return Ok(None);
+pub(super) fn identity_key(db: &Connection, user: &UserId) -> Result<Option<VerifyingKey>> {
+    let key = db
+        .prepare_cached("SELECT identity_key FROM user WHERE user_id = ?1")?
+        .query_row([user.as_str()], |row| typed(row, 0))
+        .optional()?;
+    Ok(key)
+}
+
+pub(super) fn take(db: &Transaction<'_>, take: &Take<'_>) -> Result<Taken> {
+    if identity_key(db, take.user)?.is_none() {
+        return Ok(Taken::UnknownUser);
     }
     let devices: Vec<DeviceId> = db
         .prepare_cached("SELECT device_id FROM device WHERE user_id = ?1 ORDER BY device_id")?
         .query_map([take.user.as_str()], |row| typed(row, 0))?
         .collect::<Result<_, _>>()?;
-    let mut taken = Vec::new();
+    let mut packages = Vec::new();
+    let mut fresh = Vec::new();
     for device in devices {
-        let message = match handed_out(db, take, device)? {
-            Some(again) => Some(again),
-            None => hand_out(db, take, device)?,
-        };
-        taken.extend(message);
+        match handed_out(db, take, device)? {
+            Some(again) => packages.push(again),
+            None => fresh.push(device),
+        }
     }
-    Ok(Some(taken))
+    // Before anything is handed out, since a refusal is to change nothing.
+    for device in &fresh {
+        if taken_lately(db, take, *device)? >= TAKES_PER_REQUESTER_MAX {
+            return Ok(Taken::TooMany);
+        }
+    }
+    let mut low = Vec::new();
+    for device in fresh {
+        let Some((message, is_last_resort)) = hand_out(db, take, device)? else {
+            continue;
+        };
+        packages.push(message);
+        if let Some(notice) = shortage(db, device, take, is_last_resort)? {
+            notices::put(db, device, &notice)?;
+            low.push(device);
+        }
+    }
+    Ok(Taken::Packages { packages, low })
+}
+
+/// How often the requester's user took a package of this device within the window.
+fn taken_lately(db: &Connection, take: &Take<'_>, device: DeviceId) -> Result<usize> {
+    let count = db
+        .prepare_cached(
+            "SELECT count(*) FROM handout JOIN device AS taking ON taking.device_id = taker
+             WHERE handout.device_id = ?1 AND taken_millis > ?2
+             AND user_id = (SELECT user_id FROM device WHERE device_id = ?3)",
+        )?
+        .query_row(
+            params![
+                device.as_bytes(),
+                take.window_start().0,
+                take.taker.as_bytes()
+            ],
+            |row| row.get(0),
+        )?;
+    Ok(count)
+}
+
+/// What a device is to be told after one of its packages was taken.
+fn shortage(
+    db: &Connection,
+    device: DeviceId,
+    take: &Take<'_>,
+    last_resort_used: bool,
+) -> Result<Option<Notice>> {
+    let stock: u32 = db
+        .prepare_cached(
+            "SELECT count(*) FROM key_package
+             WHERE device_id = ?1 AND message IS NOT NULL AND expires_seconds >= ?2",
+        )?
+        .query_row(
+            params![device.as_bytes(), take.usable_until_seconds],
+            |row| row.get(0),
+        )?;
+    let is_low = (stock as usize) < limits::KEY_PACKAGE_STOCK_LOW;
+    Ok(is_low.then_some(Notice::KeyPackagesLow {
+        stock,
+        last_resort_used,
+    }))
 }
 
 fn handed_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result<Option<Vec<u8>>> {
@@ -173,8 +243,13 @@ fn handed_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result
     Ok(message)
 }
 
-/// The oldest in stock, or else the last-resort one, where either lives long enough.
-fn hand_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result<Option<Vec<u8>>> {
+/// The oldest in stock, or else the last-resort one, where either lives long enough; and whether it
+/// was that.
+fn hand_out(
+    db: &Transaction<'_>,
+    take: &Take<'_>,
+    device: DeviceId,
+) -> Result<Option<(Vec<u8>, bool)>> {
     let usable_until = take.usable_until_seconds;
     let stocked: Option<(i64, Vec<u8>)> = db
         .prepare_cached(
@@ -186,6 +261,7 @@ fn hand_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result<O
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
+    let is_last_resort = stocked.is_none();
     let message: Option<Vec<u8>> = match stocked {
         Some((id, message)) => {
             db.prepare_cached("UPDATE key_package SET message = NULL WHERE id = ?1")?
@@ -201,13 +277,14 @@ fn hand_out(db: &Transaction<'_>, take: &Take<'_>, device: DeviceId) -> Result<O
             .optional()?,
     };
     if let Some(message) = &message {
-        db.prepare_cached("INSERT INTO handout VALUES (?1, ?2, ?3, ?4)")?
+        db.prepare_cached("INSERT INTO handout VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![
                 take.taker.as_bytes(),
                 take.request.as_bytes(),
                 device.as_bytes(),
                 message,
+                take.now.0,
             ])?;
     }
-    Ok(message)
+    Ok(message.map(|message| (message, is_last_resort)))
 }

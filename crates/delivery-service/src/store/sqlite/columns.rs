@@ -47,3 +47,12 @@ where
 {
     row.get::<_, Column<T>>(at).map(|column| column.0)
 }
+
+/// One of our types out of a column that may be empty.
+pub(super) fn optional<T>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>>
+where
+    Column<T>: FromSql,
+{
+    let column = row.get::<_, Option<Column<T>>>(at)?;
+    Ok(column.map(|column| column.0))
+}

@@ -12,7 +12,7 @@ use super::super::Result;
 use crate::limits::{DATABASE_BUSY_TIMEOUT, READERS_MAX, STATEMENTS_MAX};
 
 /// Each entry brings the schema from the version of its place to the next.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_3.sql")];
 
 /// Why a database is not opened.
 #[derive(Debug, Error)]
@@ -40,6 +40,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // What was deleted is not to be found in the file.
+    connection.pragma_update(None, "secure_delete", true)?;
     check(&connection)?;
     migrate(&mut connection)?;
     Ok(connection)

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use super::{
     super::{Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
     columns::typed,
-    groups, mailbox,
+    groups, invitations, mailbox,
 };
 use crate::ordering::{Applied, Facts, Receipt, Verdict, decide};
 
@@ -15,10 +15,14 @@ pub(super) fn facts(
     group: GroupId,
     sender: DeviceId,
     request: RequestId,
+    joins: Option<UnixMillis>,
 ) -> Result<Facts> {
     Ok(Facts {
         head: groups::head(db, group)?,
-        is_member: groups::is_member(db, group, sender)?,
+        is_entitled: match joins {
+            Some(now) => invitations::may_join(db, group, sender, now)?,
+            None => groups::is_member(db, group, sender)?,
+        },
         earlier: earlier(db, sender, request)?,
     })
 }
@@ -43,7 +47,8 @@ fn earlier(db: &Connection, sender: DeviceId, request: RequestId) -> Result<Opti
 }
 
 pub(super) fn append(db: &Transaction<'_>, entry: &NewEntry<'_>) -> Result<Verdict> {
-    let facts = facts(db, entry.group, entry.sender, entry.request)?;
+    let joins = entry.submission.joins.then_some(entry.accepted);
+    let facts = facts(db, entry.group, entry.sender, entry.request, joins)?;
     let verdict = decide(&facts, &entry.submission);
     if let Verdict::Accept(sequence) = verdict {
         insert(db, entry, sequence)?;
@@ -110,6 +115,10 @@ fn change_epoch(
         .execute(params![entry.group.as_bytes(), change.group_info])?;
     for device in &change.removed {
         groups::part(db, entry.group, *device, sequence)?;
+    }
+    if entry.submission.joins {
+        groups::join(db, entry.group, entry.sender, sequence)?;
+        invitations::spend(db, entry.group, entry.sender)?;
     }
     if let Some(welcome) = &change.welcome {
         for (joiner, _) in &welcome.joiners {

@@ -4,8 +4,9 @@ use conclave_protocol::{DeviceId, Epoch, Sequence, UnixMillis};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
-    super::{MailboxItem, NewEntry, NewWelcome, Result},
+    super::{Mail, MailboxItem, NewEntry, NewWelcome, Result, WaitingWelcome},
     columns::typed,
+    notices,
 };
 use crate::ordering::Receipt;
 
@@ -26,13 +27,12 @@ pub(super) fn deliver(
             welcome.added_by,
             welcome.shared,
         ])?;
-    let mut count = db.prepare_cached(
-        "UPDATE device SET mailbox_cursor = mailbox_cursor + 1 WHERE device_id = ?1
-         RETURNING mailbox_cursor",
-    )?;
     let mut put = db.prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (joiner, secrets) in &welcome.joiners {
-        let cursor: i64 = count.query_row([joiner.as_bytes()], |row| row.get(0))?;
+        // A device may have been deleted since the Commit was checked.
+        let Some(cursor) = notices::next_cursor(db, *joiner)? else {
+            continue;
+        };
         put.execute(params![
             joiner.as_bytes(),
             cursor,
@@ -44,7 +44,21 @@ pub(super) fn deliver(
     Ok(())
 }
 
+/// Welcomes and notices stand in tables of their own, under the same cursors.
 pub(super) fn read(
+    db: &Connection,
+    device: DeviceId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<MailboxItem>> {
+    let mut items = read_welcomes(db, device, after, limit)?;
+    items.extend(notices::read(db, device, after, limit)?);
+    items.sort_by_key(|item| item.cursor);
+    items.truncate(limit);
+    Ok(items)
+}
+
+fn read_welcomes(
     db: &Connection,
     device: DeviceId,
     after: u64,
@@ -57,8 +71,7 @@ pub(super) fn read(
              WHERE device_id = ?1 AND cursor > ?2 ORDER BY cursor LIMIT ?3",
         )?
         .query_map(params![device.as_bytes(), after, limit], |row| {
-            Ok(MailboxItem {
-                cursor: row.get(0)?,
+            let welcome = WaitingWelcome {
                 group: typed(row, 1)?,
                 epoch: Epoch(row.get(2)?),
                 shared: row.get(3)?,
@@ -68,6 +81,10 @@ pub(super) fn read(
                     sequence: Sequence(row.get(6)?),
                     accepted: UnixMillis(row.get(7)?),
                 },
+            };
+            Ok(MailboxItem {
+                cursor: row.get(0)?,
+                mail: Mail::Welcome(welcome),
             })
         })?
         .collect::<Result<_, _>>()?;
@@ -75,7 +92,12 @@ pub(super) fn read(
 }
 
 pub(super) fn acknowledge(db: &Transaction<'_>, device: DeviceId, up_to: u64) -> Result<()> {
-    db.prepare_cached("DELETE FROM mailbox WHERE device_id = ?1 AND cursor <= ?2")?
-        .execute(params![device.as_bytes(), up_to])?;
+    for statement in [
+        "DELETE FROM mailbox WHERE device_id = ?1 AND cursor <= ?2",
+        "DELETE FROM notice WHERE device_id = ?1 AND cursor <= ?2",
+    ] {
+        db.prepare_cached(statement)?
+            .execute(params![device.as_bytes(), up_to])?;
+    }
     Ok(())
 }

@@ -6,9 +6,12 @@
 mod accounts;
 mod columns;
 mod connection;
+mod deletion;
 mod groups;
+mod invitations;
 mod log;
 mod mailbox;
+mod notices;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +20,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use conclave_protocol::{DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, UnixMillis};
+use conclave_protocol::{
+    DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, UnixMillis, UserId, VerifyingKey,
+};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    Delta, Device, Entry, Identity, MailboxItem, NewEntry, NewGroup, Page, Published, Range,
-    Registered, Result, Snapshot, StockedKeyPackage, Store, Take, TreePart,
+    Delta, Device, Entrance, Entry, GroupDeletion, Identity, Invitation, MailboxItem, NewEntry,
+    NewGroup, NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result,
+    Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
 };
 use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
@@ -86,7 +92,11 @@ impl Store for SqliteStore {
         self.write(|db| accounts::publish(db, device, packages, last_resort, now))
     }
 
-    fn take_key_packages(&self, take: &Take<'_>) -> Result<Option<Vec<Vec<u8>>>> {
+    fn identity_key(&self, user: &UserId) -> Result<Option<VerifyingKey>> {
+        self.read(|db| accounts::identity_key(db, user))
+    }
+
+    fn take_key_packages(&self, take: &Take<'_>) -> Result<Taken> {
         self.write(|db| accounts::take(db, take))
     }
 
@@ -94,8 +104,14 @@ impl Store for SqliteStore {
         self.write(|db| groups::create(db, group))
     }
 
-    fn facts(&self, group: GroupId, sender: DeviceId, request: RequestId) -> Result<Facts> {
-        self.read(|db| log::facts(db, group, sender, request))
+    fn facts(
+        &self,
+        group: GroupId,
+        sender: DeviceId,
+        request: RequestId,
+        joins: Option<UnixMillis>,
+    ) -> Result<Facts> {
+        self.read(|db| log::facts(db, group, sender, request, joins))
     }
 
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {
@@ -132,5 +148,54 @@ impl Store for SqliteStore {
 
     fn acknowledge_mailbox(&self, device: DeviceId, up_to: u64) -> Result<()> {
         self.write(|db| mailbox::acknowledge(db, device, up_to))
+    }
+
+    fn notify(&self, device: DeviceId, notice: &Notice) -> Result<Notified> {
+        self.write(|db| notices::put(db, device, notice))
+    }
+
+    fn entrance(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        now: UnixMillis,
+    ) -> Result<Option<Entrance>> {
+        self.read(|db| invitations::entrance(db, group, device, now))
+    }
+
+    fn create_invitation(&self, new: &NewInvitation<'_>, now: UnixMillis) -> Result<bool> {
+        self.write(|db| invitations::create(db, new, now))
+    }
+
+    fn redeem_invitation(
+        &self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Result<Option<Invitation>> {
+        self.write(|db| invitations::redeem(db, group, token_hash, asker, now))
+    }
+
+    fn approve_invitation(
+        &self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Result<bool> {
+        self.write(|db| invitations::approve(db, group, token_hash, asker, now))
+    }
+
+    fn delete_device(&self, device: DeviceId) -> Result<()> {
+        self.write(|db| deletion::device(db, device))
+    }
+
+    fn delete_user(&self, user: &UserId) -> Result<Vec<DeviceId>> {
+        self.write(|db| deletion::user(db, user))
+    }
+
+    fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion> {
+        self.write(|db| deletion::group(db, group, caller))
     }
 }

@@ -44,11 +44,5 @@ fn only_a_database_of_ours_is_opened() {
     let raw = rusqlite::Connection::open(&later).unwrap();
     raw.pragma_update(None, "user_version", 99).unwrap();
     let opened = SqliteStore::open(&later);
-    assert!(matches!(
-        opened,
-        Err(OpenError::Newer {
-            found: 99,
-            known: 1
-        })
-    ));
+    assert!(matches!(opened, Err(OpenError::Newer { found: 99, .. })));
 }

@@ -1,0 +1,165 @@
+//! KeyPackages, notices, and the end of devices and users.
+
+use conclave_protocol::{DeviceId, UserId, limits};
+
+use super::State;
+use crate::{
+    limits::{NOTICES_PER_DEVICE_MAX, TAKES_PER_REQUESTER_MAX},
+    store::{Mail, MailboxItem, Notice, Notified, StockedKeyPackage, Take, Taken},
+};
+
+impl State {
+    pub(super) fn take(&mut self, take: &Take<'_>) -> Taken {
+        if !self.users.contains_key(take.user) {
+            return Taken::UnknownUser;
+        }
+        let devices = self.devices_of(take.user);
+        let is_over = |device: &DeviceId| {
+            let is_again = self
+                .handouts
+                .contains_key(&(take.taker, take.request, *device));
+            !is_again && self.taken_lately(take, *device) >= TAKES_PER_REQUESTER_MAX
+        };
+        if devices.iter().any(is_over) {
+            return Taken::TooMany;
+        }
+        let (mut packages, mut low) = (Vec::new(), Vec::new());
+        for device in devices {
+            let key = (take.taker, take.request, device);
+            if let Some((again, _)) = self.handouts.get(&key) {
+                packages.push(again.clone());
+                continue;
+            }
+            let Some((message, notice)) = self.hand_out(take, device) else {
+                continue;
+            };
+            self.handouts.insert(key, (message.clone(), take.now));
+            packages.push(message);
+            if let Some(notice) = notice {
+                self.notify(device, &notice);
+                low.push(device);
+            }
+        }
+        Taken::Packages { packages, low }
+    }
+
+    fn hand_out(&mut self, take: &Take<'_>, device: DeviceId) -> Option<(Vec<u8>, Option<Notice>)> {
+        let usable = |p: &StockedKeyPackage| p.expires_seconds >= take.usable_until_seconds;
+        let state = self.devices.get_mut(&device)?;
+        let from_stock = state.stock.iter().position(usable);
+        let message = match from_stock {
+            Some(at) => state.stock.remove(at).message,
+            None => {
+                let last = state.last_resort.as_ref().filter(|p| usable(p));
+                last?.message.clone()
+            }
+        };
+        let stock = state.stock.iter().filter(|p| usable(p)).count();
+        let notice = (stock < limits::KEY_PACKAGE_STOCK_LOW).then(|| Notice::KeyPackagesLow {
+            stock: u32::try_from(stock).unwrap_or(u32::MAX),
+            last_resort_used: from_stock.is_none(),
+        });
+        Some((message, notice))
+    }
+
+    fn taken_lately(&self, take: &Take<'_>, target: DeviceId) -> usize {
+        let user_of = |device: DeviceId| Some(&self.devices.get(&device)?.device.address.user);
+        let user = user_of(take.taker);
+        self.handouts
+            .iter()
+            .filter(|((taker, _, device), (_, at))| {
+                *device == target
+                    && user_of(*taker).is_some()
+                    && user_of(*taker) == user
+                    && *at > take.window_start()
+            })
+            .count()
+    }
+
+    pub(super) fn notify(&mut self, device: DeviceId, notice: &Notice) -> Notified {
+        let Some(state) = self.devices.get_mut(&device) else {
+            return Notified::NoSuchDevice;
+        };
+        state.mailbox.retain(|item| match &item.mail {
+            Mail::Notice(known) => !are_about_the_same(known, notice),
+            Mail::Welcome(_) => true,
+        });
+        let notices = state
+            .mailbox
+            .iter()
+            .filter(|item| matches!(item.mail, Mail::Notice(_)));
+        if notices.count() >= NOTICES_PER_DEVICE_MAX {
+            return Notified::Full;
+        }
+        state.mailbox_cursor += 1;
+        state.mailbox.push(MailboxItem {
+            cursor: state.mailbox_cursor,
+            mail: Mail::Notice(notice.clone()),
+        });
+        Notified::Done
+    }
+
+    pub(super) fn delete_device(&mut self, device: DeviceId) {
+        self.devices.remove(&device);
+        self.handouts
+            .retain(|(taker, _, target), _| *taker != device && *target != device);
+        self.requests.retain(|(sender, _), _| *sender != device);
+        for group in self.groups.values_mut() {
+            group.members.remove(&device);
+            group.invitations.retain(|_, (invitation, _)| {
+                invitation.inviter != device && invitation.asker != Some(device)
+            });
+        }
+        for state in self.devices.values_mut() {
+            state.mailbox.retain(|item| match &item.mail {
+                Mail::Notice(
+                    Notice::Intent { sender, .. } | Notice::InvitationAsked { asker: sender, .. },
+                ) => *sender != device,
+                _ => true,
+            });
+        }
+    }
+
+    pub(super) fn delete_user(&mut self, user: &UserId) -> Vec<DeviceId> {
+        let devices = self.devices_of(user);
+        for device in &devices {
+            self.delete_device(*device);
+        }
+        self.users.remove(user);
+        devices
+    }
+
+    fn devices_of(&self, user: &UserId) -> Vec<DeviceId> {
+        let of_user = |(id, state): (&DeviceId, &super::DeviceState)| {
+            (state.device.address.user == *user).then_some(*id)
+        };
+        self.devices.iter().filter_map(of_user).collect()
+    }
+}
+
+fn are_about_the_same(one: &Notice, other: &Notice) -> bool {
+    match (one, other) {
+        (Notice::KeyPackagesLow { .. }, Notice::KeyPackagesLow { .. }) => true,
+        (
+            Notice::InvitationAsked { token_hash: a, .. },
+            Notice::InvitationAsked { token_hash: b, .. },
+        )
+        | (
+            Notice::InvitationApproved { token_hash: a, .. },
+            Notice::InvitationApproved { token_hash: b, .. },
+        ) => a == b,
+        (
+            Notice::Intent {
+                sender: a,
+                request: b,
+                ..
+            },
+            Notice::Intent {
+                sender: c,
+                request: d,
+                ..
+            },
+        ) => (a, b) == (c, d),
+        _ => false,
+    }
+}

@@ -1,0 +1,120 @@
+//! Invitations, external joins, and the end of groups.
+
+use conclave_protocol::{DeviceId, GroupId, UnixMillis};
+
+use super::{Group, State};
+use crate::{
+    limits::INVITATIONS_PER_GROUP_MAX,
+    store::{Entrance, EntryKind, GroupDeletion, Invitation, Mail, NewInvitation, Notice},
+};
+
+impl State {
+    pub(super) fn may_join(&self, group: &Group, device: DeviceId, now: UnixMillis) -> bool {
+        let user_of = |device: DeviceId| Some(&self.devices.get(&device)?.device.address.user);
+        let Some(user) = user_of(device) else {
+            return false;
+        };
+        let mut members = group.members.keys().filter(|member| group.has(**member));
+        let is_of_member = members.any(|member| user_of(*member) == Some(user));
+        let mut invitations = group.invitations.values();
+        is_of_member
+            || invitations.any(|(invitation, expires)| {
+                invitation.asker == Some(device) && invitation.approved && *expires >= now
+            })
+    }
+
+    pub(super) fn entrance(
+        &self,
+        id: GroupId,
+        device: DeviceId,
+        now: UnixMillis,
+    ) -> Option<Entrance> {
+        let group = self.groups.get(&id)?;
+        let waiting = group.log.iter().filter(|entry| {
+            entry.epoch == group.head.epoch && matches!(entry.kind, EntryKind::Proposal)
+        });
+        Some(Entrance {
+            head: group.head,
+            may_join: self.may_join(group, device, now),
+            group_info: group.group_info.clone(),
+            proposals: waiting.map(|entry| entry.message.clone()).collect(),
+        })
+    }
+
+    pub(super) fn create_invitation(&mut self, new: &NewInvitation<'_>, now: UnixMillis) -> bool {
+        let Some(group) = self.groups.get_mut(&new.group) else {
+            return false;
+        };
+        group.invitations.retain(|_, (_, expires)| *expires >= now);
+        if group.invitations.len() >= INVITATIONS_PER_GROUP_MAX {
+            return false;
+        }
+        let fresh = Invitation {
+            inviter: new.inviter,
+            asker: None,
+            approved: false,
+        };
+        let known = group.invitations.entry(*new.token_hash);
+        known.or_insert((fresh, new.expires));
+        true
+    }
+
+    pub(super) fn redeem(
+        &mut self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> Option<Invitation> {
+        let group = self.groups.get_mut(&group)?;
+        let (invitation, expires) = group.invitations.get_mut(token_hash)?;
+        if *expires < now {
+            return None;
+        }
+        invitation.asker.get_or_insert(asker);
+        Some(*invitation)
+    }
+
+    pub(super) fn approve(
+        &mut self,
+        group: GroupId,
+        token_hash: &[u8; 32],
+        asker: DeviceId,
+        now: UnixMillis,
+    ) -> bool {
+        let group = self.groups.get_mut(&group);
+        let known = group.and_then(|group| group.invitations.get_mut(token_hash));
+        let asked = known.filter(|(known, expires)| known.asker == Some(asker) && *expires >= now);
+        asked.is_some_and(|(invitation, _)| {
+            invitation.approved = true;
+            true
+        })
+    }
+
+    pub(super) fn delete_group(&mut self, id: GroupId, caller: DeviceId) -> GroupDeletion {
+        let Some(group) = self.groups.get(&id) else {
+            return GroupDeletion::Unknown;
+        };
+        if !group.has(caller) {
+            return GroupDeletion::NotMember;
+        }
+        let user_of = |device: &DeviceId| Some(&self.devices.get(device)?.device.address.user);
+        let mut members = group.members.keys().filter(|member| group.has(**member));
+        if members.any(|member| user_of(member) != user_of(&caller)) {
+            return GroupDeletion::NotAlone;
+        }
+        self.groups.remove(&id);
+        for device in self.devices.values_mut() {
+            device.mailbox.retain(|item| match &item.mail {
+                Mail::Welcome(welcome) => welcome.group != id,
+                Mail::Notice(
+                    Notice::InvitationAsked { group, .. }
+                    | Notice::InvitationApproved { group, .. }
+                    | Notice::Intent { group, .. },
+                ) => *group != id,
+                Mail::Notice(Notice::KeyPackagesLow { .. }) => true,
+            });
+        }
+        GroupDeletion::Done
+    }
+}
