@@ -182,6 +182,7 @@ impl Remote {
         let request = v1::FetchTreeRequest {
             group_id: welcome.group_id.clone(),
             epoch: welcome.epoch,
+            tree_hash: welcome.tree_hash.clone(),
         };
         let mut parts = self
             .call(request, |mut service, request| async move {

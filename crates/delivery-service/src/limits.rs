@@ -25,6 +25,16 @@ pub(crate) const JOBS_MAX: usize = 64;
 /// Connections that read the database at one moment.
 pub(crate) const READERS_MAX: usize = 8;
 
+/// Writes that wait for their turn: more than there are jobs, so that only a defect reaches it.
+pub(crate) const WRITES_QUEUED_MAX: usize = 4 * JOBS_MAX;
+
+/// Writes in one commit: enough to make the disk's share small, and few enough that the first does
+/// not wait long for the last.
+pub(crate) const WRITES_PER_COMMIT_MAX: usize = 256;
+
+/// When a client may come back to a service that is overloaded.
+pub(crate) const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
+
 /// Prepared statements that one connection keeps: all there are, and some room.
 pub(crate) const STATEMENTS_MAX: usize = 64;
 

@@ -3,7 +3,7 @@
 use conclave_rpc::{ErrorDetail, v1};
 use tonic::Status;
 
-use crate::error::Refusal;
+use crate::{error::Refusal, limits::OVERLOAD_RETRY, store::StoreError};
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
@@ -21,6 +21,10 @@ impl From<Refusal> for Status {
             Refusal::LeavesStanding | Refusal::NotAlone => Self::failed_precondition(text),
             Refusal::Taken(_) => Self::already_exists(text),
             Refusal::Busy(_) => Self::resource_exhausted(text),
+            Refusal::Store(StoreError::Overloaded) => ErrorDetail::RateLimited(v1::RateLimited {
+                retry_after_millis: OVERLOAD_RETRY.as_secs() * 1000,
+            })
+            .into_status(text),
             Refusal::Store(_) | Refusal::Internal(_) => {
                 // What went wrong inside is for the operator; the client can only try again.
                 tracing::error!(error = %text, "a request failed");

@@ -48,6 +48,7 @@ fn welcome(waiting: WaitingWelcome) -> Result<v1::Welcome, Refusal> {
         welcome: welcome.into(),
         added_by: waiting.added_by,
         accepted_millis: waiting.receipt.accepted.0,
+        tree_hash: Vec::new().into(),
     })
 }
 

@@ -90,6 +90,7 @@ impl Service {
 #[tonic::async_trait]
 impl DeliveryService for Service {
     type FetchTreeStream = Events<v1::FetchTreeResponse>;
+    type DownloadBlobStream = Events<v1::DownloadBlobResponse>;
     type FetchGroupInfoStream = Events<v1::FetchGroupInfoResponse>;
     type StreamStream = Events<v1::StreamResponse>;
 
@@ -178,6 +179,22 @@ impl DeliveryService for Service {
         request: Request<v1::AcknowledgeMailboxRequest>,
     ) -> Result<Response<v1::AcknowledgeMailboxResponse>, Status> {
         self.drop_items(self.identify(request)?).await
+    }
+
+    async fn upload_blob(
+        &self,
+        request: Request<Streaming<v1::UploadBlobRequest>>,
+    ) -> Result<Response<v1::UploadBlobResponse>, Status> {
+        self.identify(request)?;
+        Err(Status::unimplemented("not built yet"))
+    }
+
+    async fn download_blob(
+        &self,
+        request: Request<v1::DownloadBlobRequest>,
+    ) -> Result<Response<Self::DownloadBlobStream>, Status> {
+        self.identify(request)?;
+        Err(Status::unimplemented("not built yet"))
     }
 
     async fn create_invitation(

@@ -39,6 +39,12 @@ pub(crate) enum StoreError {
     /// What is stored is not what this program writes.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(&'static str),
+    /// More writes wait than may: nothing was done, and the caller may come back.
+    #[error("the service is overloaded; try again later")]
+    Overloaded,
+    /// The transaction could not be made durable.
+    #[error("the database did not commit")]
+    NotCommitted,
 }
 
 /// What stores give.

@@ -360,6 +360,7 @@ impl Person {
         let request = self.signed(v1::FetchTreeRequest {
             group_id: id(GROUP.as_bytes()),
             epoch,
+            tree_hash: Vec::new().into(),
         });
         let mut parts = self.rpc.fetch_tree(request).await?.into_inner();
         let mut tree = Vec::new();

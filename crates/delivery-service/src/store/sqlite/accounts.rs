@@ -3,7 +3,7 @@
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceId, UnixMillis, UserId, VerifyingKey, limits,
 };
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     super::{
@@ -11,6 +11,7 @@ use super::{
     },
     columns::typed,
     notices,
+    writer::Transaction,
 };
 use crate::limits::TAKES_PER_REQUESTER_MAX;
 

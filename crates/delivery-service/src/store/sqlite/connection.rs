@@ -12,7 +12,11 @@ use super::super::Result;
 use crate::limits::{DATABASE_BUSY_TIMEOUT, READERS_MAX, STATEMENTS_MAX};
 
 /// Each entry brings the schema from the version of its place to the next.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// Why a database is not opened.
 #[derive(Debug, Error)]

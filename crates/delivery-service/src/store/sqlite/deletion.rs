@@ -2,12 +2,13 @@
 //! goes with its next checkpoint.
 
 use conclave_protocol::{DeviceId, GroupId, UserId};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     super::{GroupDeletion, Result},
     columns::typed,
     groups,
+    writer::Transaction,
 };
 
 /// What is kept for a device. Its entries in logs belong to the groups.

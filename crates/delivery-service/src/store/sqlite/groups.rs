@@ -1,9 +1,12 @@
 //! Groups: who may read what, and their public state.
 
 use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, limits};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::super::{Delta, NewGroup, Page, Range, Result, Snapshot, TreePart};
+use super::{
+    super::{Delta, NewGroup, Page, Range, Result, Snapshot, TreePart},
+    writer::Transaction,
+};
 use crate::ordering::Head;
 
 pub(super) fn create(db: &Transaction<'_>, group: &NewGroup<'_>) -> Result<bool> {

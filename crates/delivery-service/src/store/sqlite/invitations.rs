@@ -1,12 +1,13 @@
 //! Invitations, and who may join a group by an external Commit.
 
 use conclave_protocol::{DeviceId, GroupId, UnixMillis};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     super::{Entrance, Invitation, NewInvitation, Result},
     columns::{optional, typed},
     groups,
+    writer::Transaction,
 };
 use crate::limits::INVITATIONS_PER_GROUP_MAX;
 

@@ -1,12 +1,13 @@
 //! The log: one order per group, decided and written in one transaction.
 
 use conclave_protocol::{DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
     columns::typed,
     groups, invitations, mailbox,
+    writer::Transaction,
 };
 use crate::ordering::{Applied, Facts, Receipt, Verdict, decide};
 

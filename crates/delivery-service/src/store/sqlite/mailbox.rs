@@ -1,12 +1,13 @@
 //! What waits for one device.
 
 use conclave_protocol::{DeviceId, Epoch, Sequence, UnixMillis};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, params};
 
 use super::{
     super::{Mail, MailboxItem, NewEntry, NewWelcome, Result, WaitingWelcome},
     columns::typed,
     notices,
+    writer::Transaction,
 };
 use crate::ordering::Receipt;
 
@@ -18,15 +19,18 @@ pub(super) fn deliver(
     welcome: &NewWelcome,
 ) -> Result<()> {
     let epoch = entry.submission.epoch.next();
-    db.prepare_cached("INSERT INTO welcome VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![
-            entry.group.as_bytes(),
-            epoch.0,
-            sequence.0,
-            entry.accepted.0,
-            welcome.added_by,
-            welcome.shared,
-        ])?;
+    db.prepare_cached(
+        "INSERT INTO welcome (group_id, epoch, sequence, accepted_millis, added_by, shared)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        entry.group.as_bytes(),
+        epoch.0,
+        sequence.0,
+        entry.accepted.0,
+        welcome.added_by,
+        welcome.shared,
+    ])?;
     let mut put = db.prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (joiner, secrets) in &welcome.joiners {
         // A device may have been deleted since the Commit was checked.

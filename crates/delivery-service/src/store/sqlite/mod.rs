@@ -14,16 +14,14 @@ mod mailbox;
 mod notices;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::path::Path;
 
 use conclave_protocol::{
     DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, UnixMillis, UserId, VerifyingKey,
 };
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 
 use super::{
     Delta, Device, Entrance, Entry, GroupDeletion, Identity, Invitation, MailboxItem, NewEntry,
@@ -32,12 +30,13 @@ use super::{
 };
 use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
+use writer::{Transaction, Writer};
 
 pub(crate) use connection::OpenError;
 
 /// The store in one file.
 pub(crate) struct SqliteStore {
-    writer: Mutex<Connection>,
+    writer: Writer,
     readers: Readers,
 }
 
@@ -45,19 +44,14 @@ impl SqliteStore {
     /// Opens the database, made or brought up to date where needed.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         Ok(Self {
-            writer: Mutex::new(connection::open_writer(path)?),
+            writer: Writer::new(connection::open_writer(path)?),
             readers: Readers::new(path),
         })
     }
 
-    /// Runs one write transaction. The seam where a thread that commits several at once will go.
+    /// Runs one write transaction, committed together with those that wait behind it.
     fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        // The write lock is taken at once: taken later, it could fail in the middle.
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = work(&transaction)?;
-        transaction.commit()?;
-        Ok(value)
+        self.writer.write(work)
     }
 
     /// Runs reads that see one state of the database.

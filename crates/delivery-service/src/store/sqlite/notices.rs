@@ -1,11 +1,12 @@
 //! Mail that is no Welcome.
 
 use conclave_protocol::{DeviceId, GroupId};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Mail, MailboxItem, Notice, Notified, Result, StoreError},
     columns::optional,
+    writer::Transaction,
 };
 use crate::limits::NOTICES_PER_DEVICE_MAX;
 

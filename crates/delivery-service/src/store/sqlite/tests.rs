@@ -46,3 +46,36 @@ fn only_a_database_of_ours_is_opened() {
     let opened = SqliteStore::open(&later);
     assert!(matches!(opened, Err(OpenError::Newer { found: 99, .. })));
 }
+
+/// What stood in a file before is still there, and counted, after an upgrade from each version.
+#[test]
+fn an_older_database_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("schema_1.sql")).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO mls_group VALUES (x'07070707070707070707070707070707', x'01', x'02', 0, 2, 0);
+         INSERT INTO log VALUES
+             (x'07070707070707070707070707070707', 1, 0, 3, zeroblob(16), 5, x'aabb'),
+             (x'07070707070707070707070707070707', 2, 0, 3, zeroblob(16), 6, x'cc');
+         INSERT INTO mls_group VALUES (x'08', x'01', x'02', 0, 0, 0);",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    let log = store.read_log(GROUP, all()).unwrap();
+    assert_eq!(log.len(), 2);
+    let kept: Vec<u64> = rusqlite::Connection::open(&path)
+        .unwrap()
+        .prepare("SELECT kept_bytes FROM mls_group ORDER BY group_id")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(kept, [3, 0]);
+    drop(store);
+    SqliteStore::open(&path).unwrap();
+}
