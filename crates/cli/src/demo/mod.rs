@@ -15,7 +15,7 @@ use crate::args::Demo;
 
 pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     let folder = Folder::choose(demo.keep)?;
-    let mut story = Story::default();
+    let mut story = Story::to(std::io::stdout());
     let server = ServerProcess::start(&folder.path().join("server")).await?;
     story.tell(&format!(
         "A delivery service listens on {}. It will see who writes to whom, and no word of it.",

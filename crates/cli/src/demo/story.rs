@@ -1,20 +1,30 @@
 //! Telling a story whose sentences are checked.
 
-use std::{fmt::Debug, io};
-
-use crate::output::line;
+use std::{
+    fmt::Debug,
+    io::{self, Write},
+};
 
 /// What was told so far, and which sentences did not hold.
-#[derive(Default)]
 pub(super) struct Story {
+    listener: Box<dyn Write + Send>,
     checks: usize,
     broken: Vec<String>,
 }
 
 impl Story {
+    /// A story that `listener` hears.
+    pub(super) fn to(listener: impl Write + Send + 'static) -> Self {
+        Self {
+            listener: Box::new(listener),
+            checks: 0,
+            broken: Vec::new(),
+        }
+    }
+
     /// A sentence that sets the scene.
     pub(super) fn tell(&mut self, sentence: &str) -> io::Result<()> {
-        line(&format!("\n{sentence}"))
+        self.line(&format!("\n{sentence}"))
     }
 
     /// A sentence that holds where `actual` is what was expected; else it says what differed.
@@ -39,9 +49,9 @@ impl Story {
     }
 
     /// Ends well only if every sentence held.
-    pub(super) fn end(self) -> anyhow::Result<()> {
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
         if self.broken.is_empty() {
-            line(&format!("\nAll {} checks hold.", self.checks))?;
+            self.line(&format!("\nAll {} checks hold.", self.checks))?;
             return Ok(());
         }
         anyhow::bail!(
@@ -52,12 +62,17 @@ impl Story {
         )
     }
 
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.listener, "{text}")?;
+        self.listener.flush()
+    }
+
     fn verdict(&mut self, sentence: &str, problem: Option<String>) -> io::Result<()> {
         self.checks += 1;
         match problem {
-            None => line(&format!("  ok      {sentence}")),
+            None => self.line(&format!("  ok      {sentence}")),
             Some(problem) => {
-                line(&format!("  FAILED  {sentence}\n          {problem}"))?;
+                self.line(&format!("  FAILED  {sentence}\n          {problem}"))?;
                 self.broken.push(format!("{sentence} ({problem})"));
                 Ok(())
             }
@@ -81,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_sentence_that_does_not_hold_breaks_the_story_and_says_what_differed() {
-        let mut story = Story::default();
+        let mut story = Story::to(io::sink());
         story.check("one is one", &1, &1).unwrap();
         story.check("one is two", &1, &2).unwrap();
         story
