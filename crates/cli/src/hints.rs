@@ -13,8 +13,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         }
         ClientError::NameTaken(_) => "Choose another name.",
         ClientError::Unreachable { .. } => {
-            "Is it running? `conclave serve` starts one. What you sent is kept and goes out with \
-             your next command."
+            "Is it running? `conclave serve` starts one. What you asked for in a group is kept and \
+             goes out with your next command."
         }
         ClientError::ServerUrl(_) => "Encrypted connections (https) are not supported yet.",
         ClientError::UnknownGroup(_) => {
