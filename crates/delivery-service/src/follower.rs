@@ -76,6 +76,14 @@ pub(crate) struct CheckedCommit {
     pub(crate) removed: Vec<DeviceId>,
 }
 
+/// What OpenMLS makes of a Commit.
+struct Staged {
+    staged: StagedCommit,
+    tag: ConfirmationTag,
+    /// Its authenticated data behind the Safe AAD.
+    tail_aad: Vec<u8>,
+}
+
 /// An epoch that has not begun.
 pub(crate) struct NextEpoch(StagedCommit);
 
@@ -174,7 +182,7 @@ impl Follower {
         committer: Committer<'_>,
     ) -> Result<CheckedCommit> {
         let (message, leaf) = self.parse_handshake(commit, ContentType::Commit, committer)?;
-        let (staged, tag) = self.stage(message)?;
+        let Staged { staged, tag, .. } = self.stage(message)?;
         check_kinds(&staged, false)?;
         let removed = self.check_removed(&staged)?;
         self.check_own_leaf(leaf, &staged, committer.now)?;
@@ -189,15 +197,19 @@ impl Follower {
         })
     }
 
-    /// What OpenMLS makes of a Commit, and its confirmation tag.
-    fn stage(&self, message: PublicMessageIn) -> Result<(StagedCommit, ConfirmationTag)> {
+    fn stage(&self, message: PublicMessageIn) -> Result<Staged> {
         let tag = message.confirmation_tag().cloned();
         let tag = tag.ok_or(Refusal::Invalid("a Commit carries a confirmation tag"))?;
         let processed = self.group.process_message(&*CRYPTO, message);
         let processed =
             processed.map_err(|_| Refusal::Invalid("the Commit is not valid in MLS"))?;
+        let tail_aad = processed.tail_aad().to_vec();
         match processed.into_content() {
-            ProcessedMessageContent::StagedCommitMessage(staged) => Ok((*staged, tag)),
+            ProcessedMessageContent::StagedCommitMessage(staged) => Ok(Staged {
+                staged: *staged,
+                tag,
+                tail_aad,
+            }),
             _ => Err(FORBIDDEN_PROPOSAL),
         }
     }

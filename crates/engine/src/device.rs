@@ -46,6 +46,10 @@ impl Device {
         self.certificate.check_time(now)
     }
 
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     pub(crate) fn signer(&self) -> DeviceSigner<'_> {
         DeviceSigner(&self.key)
     }

@@ -2,6 +2,7 @@
 
 mod commit;
 mod create;
+mod external;
 mod join;
 mod message;
 mod process;

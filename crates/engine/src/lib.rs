@@ -27,5 +27,5 @@ pub use error::{EngineError, RuleViolation};
 pub use key_package::KeyPackage;
 pub use state::{Effects, MemoryState, State, StateError, WriteSet};
 pub use types::{
-    Change, CreatedGroup, JoinedGroup, Member, PreparedCommit, Processed, ProposalKind,
+    Change, CreatedGroup, JoinedGroup, Member, Opening, PreparedCommit, Processed, ProposalKind,
 };

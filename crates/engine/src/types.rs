@@ -4,6 +4,8 @@ use std::fmt;
 
 use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId};
 
+use openmls::prelude::{PublicMessageIn, RatchetTreeIn, group_info::VerifiableGroupInfo};
+
 use crate::KeyPackage;
 
 /// A group that was just created, as the service needs it to follow the group.
@@ -67,6 +69,28 @@ pub struct PreparedCommit {
     pub added: Vec<DeviceCertificate>,
     /// The devices that it removes, those that asked to leave among them.
     pub removed: Vec<DeviceAddress>,
+}
+
+/// What an external Commit is made from, as the service gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// The GroupInfo of the current epoch: an MLSMessage, without the tree.
+    pub group_info: &'a [u8],
+    /// The ratchet tree of the same epoch.
+    pub ratchet_tree: &'a [u8],
+    /// The SelfRemove Proposals that wait in it: MLSMessages. The Commit refers to all of them.
+    pub proposals: &'a [Vec<u8>],
+    /// The encoded [`Approval`](conclave_protocol::Approval) of a device whose user has none in the
+    /// group; otherwise empty.
+    pub approval: &'a [u8],
+}
+
+/// An [`Opening`], parsed.
+pub(crate) struct External {
+    pub(crate) group_info: VerifiableGroupInfo,
+    pub(crate) tree: RatchetTreeIn,
+    pub(crate) proposals: Vec<PublicMessageIn>,
+    pub(crate) approval: Vec<u8>,
 }
 
 /// A group that was just joined.

@@ -9,6 +9,7 @@
 //!
 //! Bytes become these types at the edge, once; inside, a value that exists is valid.
 
+mod approval;
 mod certificate;
 mod challenge;
 mod content;
@@ -18,6 +19,7 @@ pub mod limits;
 mod rules;
 mod signature;
 
+pub use approval::Approval;
 pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
 pub use challenge::{Challenge, KeyPossession, UserDeletion};
 pub use content::{Content, ContentError};

@@ -30,7 +30,8 @@ pub const RULES_VERSION: u16 = 1;
 /// Version 1: every leaf's credential is a device certificate that is valid for the leaf's key. A
 /// member may add, remove and update; a leaf never changes its user, device or signature key; of
 /// Proposals only SelfRemove travels on its own; there are no external senders; an external Commit
-/// removes nothing but an older leaf of the same device's user and device.
+/// removes nothing but an older leaf of the same device's user and device, and comes from a user who
+/// has a device in the group or with a member's [`Approval`](crate::Approval).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupRules {
     version: u16,

@@ -1,12 +1,13 @@
 //! External Commits (RFC 9420 §12.4.3.2): a device comes in without a Welcome.
 
+use conclave_protocol::{Approval, GroupId, UnixMillis};
 use openmls::{
     group::StagedCommit,
     prelude::{ContentType, Sender},
 };
 
 use super::{
-    CheckedCommit, Follower, IMPOSSIBLE, NextEpoch, Result,
+    CORRUPT, CheckedCommit, Follower, IMPOSSIBLE, NextEpoch, Result, Staged,
     bundle::check_group_info,
     leaf::{certificate, check_capabilities, verified},
     parse_public,
@@ -14,7 +15,6 @@ use super::{
     snapshot::{DeltaRef, encode},
 };
 use crate::{error::Refusal, store::Device};
-use conclave_protocol::UnixMillis;
 
 impl Follower {
     /// Checks an external Commit of a device that is entitled to join, with its GroupInfo.
@@ -32,10 +32,15 @@ impl Follower {
         if !matches!(message.sender(), Sender::NewMemberCommit) {
             return Err(Refusal::Invalid("not an external Commit"));
         }
-        let (staged, tag) = self.stage(message)?;
+        let Staged {
+            staged,
+            tag,
+            tail_aad,
+        } = self.stage(message)?;
         check_kinds(&staged, true)?;
         let removed = self.check_removed(&staged)?;
         self.check_new_leaf(&staged, joiner, now)?;
+        self.check_entitled(joiner, &tail_aad, now)?;
         self.check_older_leaf(&staged, joiner)?;
         let leaf = self.group.ext_commit_sender_index(&staged);
         let leaf = leaf.map_err(|_| IMPOSSIBLE)?;
@@ -65,19 +70,34 @@ impl Follower {
                 "an external Commit adds the device that sends it",
             ));
         }
-        // Registered devices of a name have one identity key. One that was deleted and registered
-        // anew is somebody else to the members.
-        for (_, other) in self.group.treesync().full_leaves() {
-            let other = verified(other)?;
-            if other.address().user == joiner.address.user
-                && *other.identity_key() != joiner.identity_key
-            {
-                return Err(Refusal::Invalid(
-                    "the group knows another user of this name",
-                ));
-            }
-        }
         Ok(())
+    }
+
+    /// The device's user has one in the group, or a member's approval: what members ask too.
+    fn check_entitled(&self, joiner: &Device, approval: &[u8], now: UnixMillis) -> Result<()> {
+        let approval = Approval::from_bytes(approval);
+        let group = GroupId::try_from(self.group.group_id().as_slice()).map_err(|_| CORRUPT)?;
+        let mut is_entitled = false;
+        for (_, leaf) in self.group.treesync().full_leaves() {
+            let member = verified(leaf)?;
+            if member.address().user == joiner.address.user {
+                // One that was deleted here and registered anew is somebody else to the members.
+                if *member.identity_key() != joiner.identity_key {
+                    return Err(Refusal::Invalid(
+                        "the group knows another user of this name",
+                    ));
+                }
+                is_entitled = true;
+            }
+            is_entitled |= approval.as_ref().is_some_and(|approval| {
+                let key = &member.claims().signature_key;
+                approval.approver() == member.address().device
+                    && approval.verify(group, &joiner.address, key, now).is_ok()
+            });
+        }
+        is_entitled.then_some(()).ok_or(Refusal::Invalid(
+            "an external Commit of a stranger carries a member's approval",
+        ))
     }
 
     fn check_older_leaf(&self, staged: &StagedCommit, joiner: &Device) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use conclave_protocol::{DeviceId, GroupId, RequestId, UnixMillis, limits};
+use conclave_protocol::{Approval, DeviceId, GroupId, RequestId, UnixMillis, limits};
 use sha2::{Digest as _, Sha256};
 
 use super::{Groups, body::check_size};
@@ -124,13 +124,17 @@ impl Groups {
         member: DeviceId,
         token_hash: &[u8],
         asker: DeviceId,
+        approval: &[u8],
         now: UnixMillis,
     ) -> Result<(), Refusal> {
+        if Approval::from_bytes(approval).is_none_or(|approval| approval.approver() != member) {
+            return Err(Refusal::Invalid("approval: not one by the caller"));
+        }
         let token_hash = parse_hash(token_hash)?;
         self.require_member(group, member)?;
         if !self
             .store
-            .approve_invitation(group, &token_hash, asker, now)?
+            .approve_invitation(group, &token_hash, asker, approval, now)?
         {
             return Err(Refusal::NotFound(
                 "that device asked by no invitation of this kind, or it has expired",

@@ -62,7 +62,7 @@ impl Service {
         let asker = device_id(&body.device_id)?;
         self.job(move |rooms| {
             let groups = &rooms.groups;
-            groups.approve(group, caller, &body.token_hash, asker, now)
+            groups.approve(group, caller, &body.token_hash, asker, &body.approval, now)
         })
         .await?;
         Ok(Response::new(v1::ApproveInvitationResponse {}))
@@ -129,6 +129,7 @@ fn responses(opening: Opening) -> impl Iterator<Item = v1::FetchGroupInfoRespons
         epoch: entrance.head.epoch.0,
         head_sequence: entrance.head.sequence.0,
         tree_bytes: tree.len() as u64,
+        approval: entrance.approval.unwrap_or_default().into(),
     });
     let tree = tonic::codegen::Bytes::from(tree);
     (0..tree.len()).step_by(CHUNK_BYTES).map(move |at| {

@@ -15,6 +15,8 @@ pub(crate) struct Entrance {
     pub(crate) group_info: Vec<u8>,
     /// The Proposals that wait.
     pub(crate) proposals: Vec<Vec<u8>>,
+    /// The approval of this device, where it has one.
+    pub(crate) approval: Option<Vec<u8>>,
 }
 
 /// An invitation to be made.

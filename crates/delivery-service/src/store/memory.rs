@@ -54,8 +54,14 @@ struct Group {
     members: BTreeMap<DeviceId, Vec<Range>>,
     snapshot: Snapshot,
     group_info: Vec<u8>,
-    invitations: BTreeMap<[u8; 32], (Invitation, UnixMillis)>,
+    invitations: BTreeMap<[u8; 32], Invited>,
     trees: BTreeMap<Epoch, (Sequence, Vec<u8>)>,
+}
+
+struct Invited {
+    invitation: Invitation,
+    expires: UnixMillis,
+    approval: Option<Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -150,7 +156,7 @@ impl Group {
             self.members.entry(entry.sender).or_default().push(range);
             let asker = Some(entry.sender);
             self.invitations
-                .retain(|_, (known, _)| known.asker != asker);
+                .retain(|_, known| known.invitation.asker != asker);
         }
         if let Some(welcome) = &change.welcome {
             for (joiner, _) in &welcome.joiners {
@@ -438,9 +444,12 @@ impl Store for MemoryStore {
         group: GroupId,
         token_hash: &[u8; 32],
         asker: DeviceId,
+        approval: &[u8],
         now: UnixMillis,
     ) -> Result<bool> {
-        Ok(self.state().approve(group, token_hash, asker, now))
+        Ok(self
+            .state()
+            .approve(group, token_hash, asker, approval, now))
     }
 
     fn delete_device(&self, device: DeviceId) -> Result<()> {

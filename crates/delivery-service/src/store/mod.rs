@@ -407,12 +407,13 @@ pub(crate) trait Store: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<Option<Invitation>>;
 
-    /// Lets the device that asked in; `false` where it did not ask.
+    /// Lets the device that asked in, by a member's signed word; `false` where it did not ask.
     fn approve_invitation(
         &self,
         group: GroupId,
         token_hash: &[u8; 32],
         asker: DeviceId,
+        approval: &[u8],
         now: UnixMillis,
     ) -> Result<bool>;
 

@@ -10,7 +10,7 @@ use std::{
 
 use conclave_delivery_service::{Config, Server};
 use conclave_engine::{
-    Change, Device, Effects, Engine, EngineError, KeyPackage, MemoryState, PreparedCommit,
+    Change, Device, Effects, Engine, EngineError, KeyPackage, MemoryState, Opening, PreparedCommit,
     Processed, State,
 };
 use conclave_protocol::{
@@ -70,6 +70,15 @@ impl World {
         task.await.unwrap();
     }
 
+    /// Whether the database holds these bytes anywhere. To be asked while the server is stopped.
+    pub fn stores(&self, bytes: &[u8]) -> bool {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        entries.into_iter().any(|entry| {
+            let file = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+            file.windows(bytes.len()).any(|window| window == bytes)
+        })
+    }
+
     pub fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address))
             .unwrap()
@@ -85,11 +94,8 @@ impl World {
 
     /// A device that is registered, signed in, and has KeyPackages in stock.
     pub async fn person(&self, name: &str) -> Person {
-        let mut person = Person::new(self, name);
-        person.register().await.unwrap();
-        person.sign_in().await;
-        person.publish(4).await.unwrap();
-        person
+        let person = Person::new(self, name);
+        person.admitted().await
     }
 
     /// A group of all these, made by the first.
@@ -127,7 +133,7 @@ fn draw() -> u64 {
     DRAWN.fetch_add(1, Ordering::Relaxed)
 }
 
-fn spread<const BYTES: usize>(number: u64) -> [u8; BYTES] {
+pub fn spread<const BYTES: usize>(number: u64) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     bytes
@@ -156,6 +162,14 @@ impl Person {
             token: String::new(),
             cursor: 0,
         }
+    }
+
+    /// The same, registered, signed in, and with KeyPackages in stock.
+    pub async fn admitted(mut self) -> Self {
+        self.register().await.unwrap();
+        self.sign_in().await;
+        self.publish(4).await.unwrap();
+        self
     }
 
     pub fn device(&self) -> DeviceId {
@@ -344,16 +358,72 @@ impl Person {
         self.submit_new(body).await
     }
 
-    pub async fn mailbox(&mut self) -> Vec<v1::Welcome> {
+    pub async fn mail(&mut self) -> Vec<v1::mailbox_item::Item> {
         let request = self.signed(v1::ReadMailboxRequest::default());
         let response = self.rpc.read_mailbox(request).await.unwrap();
         let items = response.into_inner().items.into_iter();
+        items.filter_map(|item| item.item).collect()
+    }
+
+    pub async fn mailbox(&mut self) -> Vec<v1::Welcome> {
+        let items = self.mail().await.into_iter();
         items
-            .filter_map(|item| match item.item.unwrap() {
+            .filter_map(|item| match item {
                 v1::mailbox_item::Item::Welcome(welcome) => Some(welcome),
                 _ => None,
             })
             .collect()
+    }
+
+    /// What an external Commit is made from, and the tree.
+    pub async fn opening(&mut self) -> Result<(v1::FetchGroupInfoResponse, Vec<u8>), Status> {
+        let request = self.signed(v1::FetchGroupInfoRequest {
+            group_id: id(GROUP.as_bytes()),
+        });
+        let mut parts = self.rpc.fetch_group_info(request).await?.into_inner();
+        let first = parts.message().await?.unwrap();
+        let mut tree = first.tree_part.to_vec();
+        while let Some(part) = parts.message().await? {
+            tree.extend_from_slice(&part.tree_part);
+        }
+        Ok((first, tree))
+    }
+
+    /// An external Commit and what it would write.
+    pub fn external_commit(
+        &self,
+        opening: &v1::FetchGroupInfoResponse,
+        tree: &[u8],
+    ) -> Effects<PreparedCommit> {
+        let proposals: Vec<_> = opening
+            .pending_proposals
+            .iter()
+            .map(|it| it.to_vec())
+            .collect();
+        let opening = Opening {
+            group_info: &opening.group_info,
+            ratchet_tree: tree,
+            proposals: &proposals,
+            approval: &opening.approval,
+        };
+        let joined = self
+            .engine
+            .external_join(&self.state, GROUP, opening, now());
+        joined.unwrap()
+    }
+
+    /// Comes in by an external Commit.
+    pub async fn come_in(&mut self) -> Result<u64, Status> {
+        let (opening, tree) = self.opening().await?;
+        let joined = self.external_commit(&opening, &tree);
+        let sequence = self.submit_new(bundle(&joined.value)).await?;
+        self.apply(joined);
+        self.cursor = sequence;
+        Ok(sequence)
+    }
+
+    pub fn authenticator(&self) -> Vec<u8> {
+        self.engine.epoch_authenticator(&self.state, GROUP).unwrap()
     }
 
     pub async fn tree(&mut self, epoch: u64) -> Result<Vec<u8>, Status> {

@@ -95,7 +95,7 @@ fn parse_welcome(bytes: &[u8]) -> Result<Welcome, EngineError> {
     }
 }
 
-fn parse_tree(bytes: &[u8]) -> Result<RatchetTreeIn, EngineError> {
+pub(super) fn parse_tree(bytes: &[u8]) -> Result<RatchetTreeIn, EngineError> {
     if bytes.len() > RATCHET_TREE_BYTES_MAX {
         return Err(EngineError::TooLarge);
     }

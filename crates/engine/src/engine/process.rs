@@ -92,6 +92,7 @@ fn take_in(
     let franking = message
         .safe_aad_item(COMPONENT_FRANKING)
         .map(<[u8]>::to_vec);
+    let approval = message.tail_aad().to_vec();
     match message.into_content() {
         ProcessedMessageContent::ApplicationMessage(content) => {
             let certificate = certificates::member(group, leaf_of_member(sender)?)?;
@@ -107,7 +108,8 @@ fn take_in(
             take_in_proposal(provider, group, sender, *proposal)
         }
         ProcessedMessageContent::StagedCommitMessage(commit) => {
-            take_in_commit(provider, group, sender, *commit, accepted_at)
+            let review = Review::new(group, sender, &commit, &approval, accepted_at)?;
+            take_in_commit(provider, group, *commit, review)
         }
         ProcessedMessageContent::OwnPrivateMessage => Ok(Processed::OwnMessage),
         ProcessedMessageContent::OwnPendingCommit => Ok(Processed::OwnCommit),
@@ -144,11 +146,9 @@ fn take_in_proposal(
 fn take_in_commit(
     provider: &Provider<'_>,
     group: &mut MlsGroup,
-    sender: &Sender,
     commit: StagedCommit,
-    accepted_at: UnixMillis,
+    review: Review,
 ) -> Result<Processed, EngineError> {
-    let review = Review::new(group, sender, &commit, accepted_at)?;
     let removed_self = commit.self_removed();
     group
         .merge_staged_commit(provider, commit)

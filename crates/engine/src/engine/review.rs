@@ -1,6 +1,6 @@
 //! What rules version 1 ask of a Commit that is valid in MLS.
 
-use conclave_protocol::{DeviceAddress, DeviceCertificate, UnixMillis};
+use conclave_protocol::{Approval, DeviceAddress, DeviceCertificate, GroupId, UnixMillis};
 use openmls::{
     group::QueuedProposal,
     prelude::{
@@ -22,10 +22,12 @@ pub(super) struct Review {
 
 impl Review {
     /// Checks a Commit by `sender` that was accepted at `at`, on the group as it was before.
+    /// `approval` is what its authenticated data holds behind the Safe AAD.
     pub(super) fn new(
         group: &MlsGroup,
         sender: &Sender,
         commit: &StagedCommit,
+        approval: &[u8],
         at: UnixMillis,
     ) -> Result<Self, EngineError> {
         for queued in commit.queued_proposals() {
@@ -42,7 +44,7 @@ impl Review {
         let by = match sender {
             Sender::Member(leaf) => committer(group, *leaf, commit.update_path_leaf_node(), at)?,
             _ => {
-                let joiner = external_committer(group, commit, at)?;
+                let joiner = external_committer(group, commit, approval, at)?;
                 added.push(joiner.clone());
                 joiner
             }
@@ -106,11 +108,12 @@ fn committer(
     Ok(after)
 }
 
-/// Who commits from outside is a user of the group, and takes the place of its own device at most
+/// Who commits from outside is a user of the group or approved by a member, and takes the place of its own device at most
 /// (RFC 9420 §12.4.3.2 leaves that to the application).
 fn external_committer(
     group: &MlsGroup,
     commit: &StagedCommit,
+    approval: &[u8],
     at: UnixMillis,
 ) -> Result<DeviceCertificate, EngineError> {
     let leaf = commit
@@ -126,9 +129,16 @@ fn external_committer(
             return Err(RuleViolation::ChangedDevice.into());
         }
     }
-    let mut is_known = false;
+    let approval = Approval::from_bytes(approval);
+    let id = GroupId::try_from(group.group_id().as_slice()).map_err(|_| EngineError::Corrupt)?;
+    let (mut is_known, mut is_approved) = (false, false);
     for member in certificates::members(group) {
         let (_, certificate) = member?;
+        is_approved |= approval.as_ref().is_some_and(|approval| {
+            let key = &certificate.claims().signature_key;
+            approval.approver() == certificate.address().device
+                && approval.verify(id, joiner.address(), key, at).is_ok()
+        });
         if certificate.address().user == joiner.address().user {
             if certificate.identity_key() != joiner.identity_key() {
                 return Err(RuleViolation::ChangedIdentity.into());
@@ -136,7 +146,7 @@ fn external_committer(
             is_known = true;
         }
     }
-    if is_known {
+    if is_known || is_approved {
         Ok(joiner)
     } else {
         Err(RuleViolation::ExternalStranger.into())

@@ -5,7 +5,7 @@ use conclave_protocol::{DeviceId, UserId, limits};
 use super::State;
 use crate::{
     limits::{NOTICES_PER_DEVICE_MAX, TAKES_PER_REQUESTER_MAX},
-    store::{Mail, MailboxItem, Notice, Notified, StockedKeyPackage, Take, Taken},
+    store::{Invitation, Mail, MailboxItem, Notice, Notified, StockedKeyPackage, Take, Taken},
 };
 
 impl State {
@@ -106,8 +106,9 @@ impl State {
         self.requests.retain(|(sender, _), _| *sender != device);
         for group in self.groups.values_mut() {
             group.members.remove(&device);
-            group.invitations.retain(|_, (invitation, _)| {
-                invitation.inviter != device && invitation.asker != Some(device)
+            group.invitations.retain(|_, known| {
+                let Invitation { inviter, asker, .. } = known.invitation;
+                inviter != device && asker != Some(device)
             });
         }
         for state in self.devices.values_mut() {

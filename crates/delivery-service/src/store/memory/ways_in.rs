@@ -2,7 +2,7 @@
 
 use conclave_protocol::{DeviceId, GroupId, UnixMillis};
 
-use super::{Group, State};
+use super::{Group, Invited, State};
 use crate::{
     limits::INVITATIONS_PER_GROUP_MAX,
     store::{Entrance, EntryKind, GroupDeletion, Invitation, Mail, NewInvitation, Notice},
@@ -16,11 +16,7 @@ impl State {
         };
         let mut members = group.members.keys().filter(|member| group.has(**member));
         let is_of_member = members.any(|member| user_of(*member) == Some(user));
-        let mut invitations = group.invitations.values();
-        is_of_member
-            || invitations.any(|(invitation, expires)| {
-                invitation.asker == Some(device) && invitation.approved && *expires >= now
-            })
+        is_of_member || group.approval(device, now).is_some()
     }
 
     pub(super) fn entrance(
@@ -38,6 +34,7 @@ impl State {
             may_join: self.may_join(group, device, now),
             group_info: group.group_info.clone(),
             proposals: waiting.map(|entry| entry.message.clone()).collect(),
+            approval: group.approval(device, now).map(<[u8]>::to_vec),
         })
     }
 
@@ -45,17 +42,20 @@ impl State {
         let Some(group) = self.groups.get_mut(&new.group) else {
             return false;
         };
-        group.invitations.retain(|_, (_, expires)| *expires >= now);
+        group.invitations.retain(|_, known| known.expires >= now);
         if group.invitations.len() >= INVITATIONS_PER_GROUP_MAX {
             return false;
         }
-        let fresh = Invitation {
-            inviter: new.inviter,
-            asker: None,
-            approved: false,
-        };
         let known = group.invitations.entry(*new.token_hash);
-        known.or_insert((fresh, new.expires));
+        known.or_insert(Invited {
+            invitation: Invitation {
+                inviter: new.inviter,
+                asker: None,
+                approved: false,
+            },
+            expires: new.expires,
+            approval: None,
+        });
         true
     }
 
@@ -67,12 +67,12 @@ impl State {
         now: UnixMillis,
     ) -> Option<Invitation> {
         let group = self.groups.get_mut(&group)?;
-        let (invitation, expires) = group.invitations.get_mut(token_hash)?;
-        if *expires < now {
+        let known = group.invitations.get_mut(token_hash)?;
+        if known.expires < now {
             return None;
         }
-        invitation.asker.get_or_insert(asker);
-        Some(*invitation)
+        known.invitation.asker.get_or_insert(asker);
+        Some(known.invitation)
     }
 
     pub(super) fn approve(
@@ -80,13 +80,16 @@ impl State {
         group: GroupId,
         token_hash: &[u8; 32],
         asker: DeviceId,
+        approval: &[u8],
         now: UnixMillis,
     ) -> bool {
         let group = self.groups.get_mut(&group);
         let known = group.and_then(|group| group.invitations.get_mut(token_hash));
-        let asked = known.filter(|(known, expires)| known.asker == Some(asker) && *expires >= now);
-        asked.is_some_and(|(invitation, _)| {
-            invitation.approved = true;
+        let asked =
+            known.filter(|known| known.invitation.asker == Some(asker) && known.expires >= now);
+        asked.is_some_and(|known| {
+            known.invitation.approved = true;
+            known.approval = Some(approval.to_vec());
             true
         })
     }
@@ -116,5 +119,15 @@ impl State {
             });
         }
         GroupDeletion::Done
+    }
+}
+
+impl Group {
+    fn approval(&self, device: DeviceId, now: UnixMillis) -> Option<&[u8]> {
+        let mut invitations = self.invitations.values();
+        invitations.find_map(|known| {
+            let is_good = known.invitation.asker == Some(device) && known.expires >= now;
+            known.approval.as_deref().filter(|_| is_good)
+        })
     }
 }

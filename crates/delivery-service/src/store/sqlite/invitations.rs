@@ -57,7 +57,7 @@ pub(super) fn redeem(
     ])?;
     let invitation = db
         .prepare_cached(
-            "SELECT inviter, asker, approved FROM invitation
+            "SELECT inviter, asker, approval IS NOT NULL FROM invitation
              WHERE group_id = ?1 AND token_hash = ?2 AND expires_millis >= ?3",
         )?
         .query_row(params![group.as_bytes(), token_hash, now.0], |row| {
@@ -76,18 +76,20 @@ pub(super) fn approve(
     group: GroupId,
     token_hash: &[u8; 32],
     asker: DeviceId,
+    approval: &[u8],
     now: UnixMillis,
 ) -> Result<bool> {
     let approved = db
         .prepare_cached(
-            "UPDATE invitation SET approved = 1
+            "UPDATE invitation SET approval = ?5
              WHERE group_id = ?1 AND token_hash = ?2 AND asker = ?3 AND expires_millis >= ?4",
         )?
         .execute(params![
             group.as_bytes(),
             token_hash,
             asker.as_bytes(),
-            now.0
+            now.0,
+            approval,
         ])?;
     Ok(approved == 1)
 }
@@ -113,11 +115,26 @@ pub(super) fn may_join(
              AND user_id = (SELECT user_id FROM device WHERE device_id = ?2)",
         )?
         .exists(params![group.as_bytes(), device.as_bytes()])?;
-    let mut approved = db.prepare_cached(
-        "SELECT 1 FROM invitation JOIN device ON device_id = asker
-         WHERE group_id = ?1 AND asker = ?2 AND approved AND expires_millis >= ?3",
-    )?;
-    Ok(is_of_member || approved.exists(params![group.as_bytes(), device.as_bytes(), now.0])?)
+    Ok(is_of_member || approval(db, group, device, now)?.is_some())
+}
+
+fn approval(
+    db: &Connection,
+    group: GroupId,
+    device: DeviceId,
+    now: UnixMillis,
+) -> Result<Option<Vec<u8>>> {
+    let approval = db
+        .prepare_cached(
+            "SELECT approval FROM invitation JOIN device ON device_id = asker
+             WHERE group_id = ?1 AND asker = ?2 AND approval IS NOT NULL
+             AND expires_millis >= ?3",
+        )?
+        .query_row(params![group.as_bytes(), device.as_bytes(), now.0], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(approval)
 }
 
 pub(super) fn entrance(
@@ -144,5 +161,6 @@ pub(super) fn entrance(
         may_join: may_join(db, group, device, now)?,
         group_info,
         proposals,
+        approval: approval(db, group, device, now)?,
     }))
 }

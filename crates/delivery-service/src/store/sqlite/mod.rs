@@ -176,9 +176,10 @@ impl Store for SqliteStore {
         group: GroupId,
         token_hash: &[u8; 32],
         asker: DeviceId,
+        approval: &[u8],
         now: UnixMillis,
     ) -> Result<bool> {
-        self.write(|db| invitations::approve(db, group, token_hash, asker, now))
+        self.write(|db| invitations::approve(db, group, token_hash, asker, approval, now))
     }
 
     fn delete_device(&self, device: DeviceId) -> Result<()> {

@@ -30,7 +30,8 @@ CREATE TABLE invitation (
     expires_millis INTEGER NOT NULL,
     -- The device that redeemed it.
     asker BLOB,
-    approved INTEGER NOT NULL DEFAULT 0,
+    -- A member's signed word for it, once there is one.
+    approval BLOB,
     PRIMARY KEY (group_id, token_hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX invitation_of_inviter ON invitation (inviter);

@@ -1,47 +1,21 @@
-use openmls::prelude::{
-    LeafNodeParameters, MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn,
-    tls_codec::DeserializeBytes as _,
-};
+use conclave_protocol::Approval;
 
 use super::*;
-use crate::RuleViolation;
+use crate::{Opening, RuleViolation};
 
 /// An external Commit into the group as `member` sees it, by a device with these claims.
-fn external_commit(member: &Party, claims: Claims) -> Vec<u8> {
+fn external_commit(member: &Party, claims: Claims, approval: &[u8]) -> Vec<u8> {
     let group_info = member.engine.group_info(&member.state, GROUP).unwrap();
     let tree = member.engine.ratchet_tree(&member.state, GROUP).unwrap();
-    let tree = RatchetTreeIn::tls_deserialize_exact_bytes(&tree).unwrap();
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(&group_info).unwrap();
-    let MlsMessageBodyIn::GroupInfo(group_info) = message.extract() else {
-        panic!("not a GroupInfo");
+    let opening = Opening {
+        group_info: &group_info,
+        ratchet_tree: &tree,
+        proposals: &[],
+        approval,
     };
-    let joiner = Party::new(claims);
-    let leaf = LeafNodeParameters::builder()
-        .with_capabilities(profile::capabilities())
-        .with_extensions(profile::leaf_extensions().unwrap())
-        .build();
-    let credential = joiner.engine.device.credential_with_key();
-    let commit = joiner.engine.look(&joiner.state, |provider| {
-        let (_, messages) = MlsGroup::external_commit_builder()
-            .with_config(profile::join_config())
-            .with_ratchet_tree(tree)
-            .build_group(provider, group_info, credential)
-            .unwrap()
-            .leaf_node_parameters(leaf)
-            .load_psks(&provider.storage)
-            .unwrap()
-            .build(
-                provider.crypto,
-                provider.crypto,
-                &joiner.engine.signer(),
-                |_| true,
-            )
-            .unwrap()
-            .finalize(provider)
-            .unwrap();
-        Ok(bytes(messages.into_commit()))
-    });
-    commit.unwrap()
+    let mut joiner = Party::new(claims);
+    let joined = joiner.run(|engine, state| engine.external_join(state, GROUP, opening, now()));
+    joined.commit
 }
 
 #[test]
@@ -51,7 +25,7 @@ fn a_member_comes_back_or_brings_another_device() {
         (ALICE, true),
         (claims(ALICE.user, 9, ALICE.identity), false),
     ] {
-        let commit = external_commit(&alice, claims);
+        let commit = external_commit(&alice, claims, &[]);
         let before = bob.state.clone();
         let processed = bob.run(|engine, state| engine.process(state, GROUP, &commit, now()));
         bob.state = before;
@@ -86,7 +60,68 @@ fn nobody_else_comes_in() {
             RuleViolation::ChangedDevice,
         ),
     ] {
-        let refused = bob.process(&external_commit(&alice, claims));
+        let refused = bob.process(&external_commit(&alice, claims, &[]));
         assert!(matches!(refused, Err(EngineError::Violation(error)) if error == expected));
     }
+}
+
+#[test]
+fn a_member_s_approval_lets_one_stranger_in() {
+    let (alice, bob) = alice_and_bob();
+    let carol = CAROL.certificate().address().clone();
+    let later = now().after(std::time::Duration::from_secs(60));
+    let of = |approval: Approval| external_commit(&alice, CAROL, &approval.to_bytes());
+    let good = of(alice.engine.approve(GROUP, &carol, later));
+    let processed = bob.process(&good).unwrap().value;
+    assert!(matches!(processed, Processed::Commit { by, .. } if by == carol));
+
+    let bobs = alice
+        .engine
+        .approve(GROUP, bob.engine.device().address(), later);
+    let elsewhere = GroupId::from_bytes([99; 16]);
+    let stranger = Party::new(CAROL);
+    for approval in [
+        bobs,
+        alice.engine.approve(elsewhere, &carol, later),
+        alice.engine.approve(GROUP, &carol, UnixMillis(now().0 - 1)),
+        stranger.engine.approve(GROUP, &carol, later),
+    ] {
+        let refused = bob.process(&of(approval));
+        let expected = RuleViolation::ExternalStranger;
+        assert!(matches!(refused, Err(EngineError::Violation(error)) if error == expected));
+    }
+}
+
+#[test]
+fn who_comes_back_reads_on_with_the_others_and_takes_leavers_along() {
+    let (mut alice, mut bob) = alice_and_bob();
+    let mut carol = Party::new(CAROL);
+    let package = carol.key_package();
+    let added = alice.commit(Change::add(vec![package]));
+    bob.run(|engine, state| engine.process(state, GROUP, &added.commit, now()));
+    carol.join(&alice, &added);
+    let leaving = carol.engine.leave(&carol.state, GROUP).unwrap();
+    for member in [&mut alice, &mut bob] {
+        member.run(|engine, state| engine.process(state, GROUP, &leaving, now()));
+    }
+    let opening = Opening {
+        group_info: &alice.engine.group_info(&alice.state, GROUP).unwrap(),
+        ratchet_tree: &alice.engine.ratchet_tree(&alice.state, GROUP).unwrap(),
+        proposals: &[leaving],
+        approval: &[],
+    };
+    // Bob lost what he had read since he joined.
+    let commit = bob.run(|engine, state| engine.external_join(state, GROUP, opening, now()));
+    alice.run(|engine, state| engine.process(state, GROUP, &commit.commit, now()));
+    assert_eq!(alice.engine.roster(&alice.state, GROUP).unwrap().len(), 2);
+    let agreed = |party: &Party| {
+        party
+            .engine
+            .epoch_authenticator(&party.state, GROUP)
+            .unwrap()
+    };
+    assert_eq!(agreed(&alice), agreed(&bob));
+    let message = bob.run(|engine, state| engine.encrypt(state, GROUP, b"back", None));
+    let read = alice.run(|engine, state| engine.process(state, GROUP, &message, now()));
+    assert!(matches!(read, Processed::Application { content, .. } if content == b"back"));
 }

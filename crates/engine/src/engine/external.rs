@@ -1,0 +1,132 @@
+//! Joining by an external Commit, and approving of somebody who does.
+
+use conclave_protocol::{
+    Approval, DeviceAddress, GroupId, UnixMillis,
+    limits::{GROUP_INFO_BYTES_MAX, KEY_PACKAGE_BYTES_MAX},
+};
+use openmls::prelude::{
+    CommitMessageBundle, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn,
+    PublicMessageIn, group_info::VerifiableGroupInfo, tls_codec::DeserializeBytes as _,
+};
+
+use super::{Engine, Provider, delete, encode, epoch_of, join::parse_tree, load, mls_group_id};
+use crate::{
+    Effects, EngineError, Opening, PreparedCommit, State, certificates, profile, types::External,
+};
+
+impl Engine {
+    /// Makes an external Commit (RFC 9420 §12.4.3.2) by which this device comes into a group: back,
+    /// beside another device of its user, or with an [`Approval`].
+    ///
+    /// OpenMLS merges it at once. So the writes are not to be applied before the service has
+    /// accepted the Commit, and are to be dropped if it refuses: they hold the group in its new
+    /// epoch, in the place of the one that this device may still have. Whom it removes, this device
+    /// among them, is not told: it has no roster to compare with.
+    ///
+    /// # Errors
+    /// [`EngineError::Malformed`], [`TooLarge`](EngineError::TooLarge),
+    /// [`Invalid`](EngineError::Invalid), [`Certificate`](EngineError::Certificate), and what is
+    /// wrong with the group's rules or its members.
+    pub fn external_join(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+        opening: Opening<'_>,
+        now: UnixMillis,
+    ) -> Result<Effects<PreparedCommit>, EngineError> {
+        self.device.check(now)?;
+        let external = External {
+            group_info: parse_group_info(opening.group_info)?,
+            tree: parse_tree(opening.ratchet_tree)?,
+            proposals: parse_proposals(opening.proposals)?,
+            approval: opening.approval.to_vec(),
+        };
+        let context = external.group_info.group_context();
+        if *context.group_id() != mls_group_id(group) {
+            return Err(EngineError::WrongGroup);
+        }
+        profile::check_group_context(context)?;
+        self.transact(state, |provider| {
+            if let Ok(mut older) = load(provider, group) {
+                delete(provider, &mut older)?;
+            }
+            let (group, messages) = self.join_from_outside(provider, external)?;
+            for (_, leaf) in group.treesync().full_leaves() {
+                certificates::verify_leaf(leaf)?;
+            }
+            let (commit, _, group_info) = messages.into_messages();
+            let group_info = group_info.ok_or(EngineError::Internal("no GroupInfo was made"))?;
+            let epoch = epoch_of(&group).0.saturating_sub(1);
+            Ok(PreparedCommit {
+                epoch: conclave_protocol::Epoch(epoch),
+                commit: encode(&commit)?,
+                welcome: None,
+                group_info: encode(&group_info)?,
+                added: vec![self.device.certificate().clone()],
+                removed: Vec::new(),
+            })
+        })
+    }
+
+    /// This device's approval of somebody who wants to join a group that it is a member of. It goes
+    /// to the service, which hands it on.
+    #[must_use]
+    pub fn approve(&self, group: GroupId, joiner: &DeviceAddress, expires: UnixMillis) -> Approval {
+        let approver = self.device.address().device;
+        Approval::issue(group, joiner, approver, expires, self.device.key())
+    }
+
+    fn join_from_outside(
+        &self,
+        provider: &Provider<'_>,
+        external: External,
+    ) -> Result<(MlsGroup, CommitMessageBundle), EngineError> {
+        let leaf = LeafNodeParameters::builder()
+            .with_capabilities(profile::capabilities())
+            .with_extensions(profile::leaf_extensions()?)
+            .build();
+        let credential = self.device.credential_with_key();
+        MlsGroup::external_commit_builder()
+            .with_config(profile::join_config())
+            .with_ratchet_tree(external.tree)
+            .with_proposals(external.proposals)
+            .with_aad(external.approval)
+            .skip_lifetime_validation()
+            .build_group(provider, external.group_info, credential)
+            .map_err(EngineError::invalid)?
+            .leaf_node_parameters(leaf)
+            .load_psks(&provider.storage)
+            .map_err(EngineError::invalid)?
+            .use_ratchet_tree_extension(false)
+            .create_group_info(true)
+            .build(provider.crypto, provider.crypto, &self.signer(), |_| true)
+            .map_err(EngineError::invalid)?
+            .finalize(provider)
+            .map_err(|_| EngineError::Internal("an external commit cannot be finalized"))
+    }
+}
+
+fn parse_group_info(bytes: &[u8]) -> Result<VerifiableGroupInfo, EngineError> {
+    if bytes.len() > GROUP_INFO_BYTES_MAX {
+        return Err(EngineError::TooLarge);
+    }
+    let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes);
+    match message.map(MlsMessageIn::extract) {
+        Ok(MlsMessageBodyIn::GroupInfo(group_info)) => Ok(group_info),
+        _ => Err(EngineError::Malformed),
+    }
+}
+
+fn parse_proposals(messages: &[Vec<u8>]) -> Result<Vec<PublicMessageIn>, EngineError> {
+    let parse = |bytes: &Vec<u8>| {
+        if bytes.len() > KEY_PACKAGE_BYTES_MAX {
+            return Err(EngineError::TooLarge);
+        }
+        let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes);
+        match message.map(MlsMessageIn::extract) {
+            Ok(MlsMessageBodyIn::PublicMessage(message)) => Ok(message),
+            _ => Err(EngineError::Malformed),
+        }
+    };
+    messages.iter().map(parse).collect()
+}
