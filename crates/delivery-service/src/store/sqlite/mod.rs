@@ -36,8 +36,10 @@ pub(crate) use connection::OpenError;
 
 /// The store in one file.
 pub(crate) struct SqliteStore {
-    writer: Writer,
+    // Closed before the writer, which then moves what the write-ahead log holds into the file: a
+    // connection that only reads could not.
     readers: Readers,
+    writer: Writer,
 }
 
 impl SqliteStore {
