@@ -49,6 +49,13 @@ impl Access {
             .is_some_and(|span| span.after == before)
     }
 
+    /// Whether the device may read an entry, or will once it is there.
+    pub(crate) fn reaches(&self, sequence: Sequence) -> bool {
+        self.ranges
+            .iter()
+            .any(|range| range.from <= sequence && range.to.is_none_or(|to| sequence <= to))
+    }
+
     /// The last entry that the device may read now.
     pub(crate) fn readable(&self) -> Sequence {
         let last = self.ranges.last().and_then(|range| range.to);

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use conclave_protocol::Sequence;
 use thiserror::Error;
 
 use crate::{ordering::Head, store::StoreError};
@@ -117,6 +118,12 @@ pub(crate) enum Refusal {
     /// A Commit leaves somebody in the group who is leaving: its sender has not read that yet.
     #[error("a Commit has to remove every member that is leaving; catch up and make it anew")]
     LeavesStanding,
+    /// What comes next for the reader is no longer kept.
+    #[error("what was asked for is no longer kept; join the group again")]
+    TooLate {
+        /// The first entry for the reader that is.
+        first_kept: Sequence,
+    },
     /// A name or id belongs to somebody else.
     #[error("{0}")]
     Taken(&'static str),

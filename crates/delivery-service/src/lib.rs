@@ -11,6 +11,7 @@
 mod access;
 mod accounts;
 mod auth;
+mod blobs;
 mod clock;
 mod error;
 mod folder;
@@ -20,6 +21,7 @@ mod groups;
 mod hub;
 mod limits;
 mod ordering;
+mod retention;
 mod server;
 mod service;
 mod status;
@@ -27,4 +29,5 @@ mod store;
 mod wire;
 
 pub use error::ServeError;
+pub use retention::Retention;
 pub use server::{Config, Server};

@@ -36,7 +36,19 @@ pub(crate) const WRITES_PER_COMMIT_MAX: usize = 256;
 pub(crate) const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
 
 /// Prepared statements that one connection keeps: all there are, and some room.
-pub(crate) const STATEMENTS_MAX: usize = 64;
+pub(crate) const STATEMENTS_MAX: usize = 128;
+
+/// Log entries that retention drops in one transaction: what others then wait for is short.
+pub(crate) const EXPIRED_PER_TRANSACTION_MAX: usize = 256;
+
+/// Groups or devices that retention lists at once.
+pub(crate) const EXPIRY_PAGE: usize = 256;
+
+/// How often what has had its time is dropped, where the configuration says nothing else.
+pub(crate) const RETENTION_INTERVAL: Duration = Duration::from_mins(10);
+
+/// How long an upload may take, after which what came of it is dropped.
+pub(crate) const UPLOAD_LIFETIME: Duration = Duration::from_hours(1);
 
 /// Events of one live stream that wait for its reader; everything else waits in the store.
 pub(crate) const STREAM_EVENTS_MAX: usize = 16;

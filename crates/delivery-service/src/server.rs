@@ -15,6 +15,7 @@ use tonic::transport::server::{Router, TcpIncoming};
 use crate::{
     accounts::Accounts,
     auth::Authenticator,
+    blobs::Blobs,
     error::ServeError,
     folder::Folder,
     groups::Groups,
@@ -23,6 +24,7 @@ use crate::{
         CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_TIMEOUT,
         REQUESTS_PER_CONNECTION_MAX, RESETS_MAX, STREAM_WINDOW_BYTES,
     },
+    retention::{self, Retention},
     service::{Rooms, Service},
     store::{Identity, Store},
 };
@@ -39,6 +41,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Whether to listen in plain text on an address that other machines reach.
     pub insecure: bool,
+    /// How long things are kept, and how much of them.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -53,6 +57,7 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             data,
             insecure: false,
+            retention: Retention::default(),
         }
     }
 }
@@ -62,6 +67,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     folder: Folder,
+    retention: Retention,
 }
 
 impl Server {
@@ -87,6 +93,7 @@ impl Server {
             listener,
             address,
             folder,
+            retention: config.retention,
         })
     }
 
@@ -109,7 +116,10 @@ impl Server {
             store,
             identity,
         } = self.folder;
-        let service = service(Arc::new(store), identity, stopping.clone());
+        let store: Arc<dyn Store> = Arc::new(store);
+        let kept = retention::keep(Arc::clone(&store), self.retention, stopping.clone());
+        let kept = tokio::spawn(kept);
+        let service = service(store, identity, &self.retention, stopping.clone());
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let mut stopped = stopping;
         let serving = router(service).serve_with_incoming_shutdown(incoming, async move {
@@ -127,6 +137,10 @@ impl Server {
         match tokio::time::timeout(DRAIN_TIMEOUT, serving).await {
             Ok(served) => served?,
             Err(_) => tracing::warn!("some requests did not finish in time"),
+        }
+        // It has been told to stop, and looks up between two transactions.
+        if kept.await.is_err() {
+            tracing::warn!("retention ended before it was told to");
         }
         Ok(())
     }
@@ -150,6 +164,7 @@ async fn open_folder(path: PathBuf, server_name: String) -> Result<Folder, Serve
 fn service(
     store: Arc<dyn Store>,
     identity: Identity,
+    retention: &Retention,
     stopping: watch::Receiver<bool>,
 ) -> DeliveryServiceServer<Service> {
     let hub = Arc::new(Hub::default());
@@ -157,6 +172,7 @@ fn service(
     let rooms = Rooms {
         accounts: Accounts::new(Arc::clone(&store), Arc::clone(&hub), auth),
         groups: Groups::new(Arc::clone(&store), Arc::clone(&hub)),
+        blobs: Blobs::new(Arc::clone(&store), retention),
         hub,
         store,
     };

@@ -19,6 +19,10 @@ impl From<Refusal> for Status {
             })
             .into_status(text),
             Refusal::LeavesStanding | Refusal::NotAlone => Self::failed_precondition(text),
+            Refusal::TooLate { first_kept } => ErrorDetail::TooLate(v1::TooLate {
+                first_kept_sequence: first_kept.0,
+            })
+            .into_status(text),
             Refusal::Taken(_) => Self::already_exists(text),
             Refusal::Busy(_) => Self::resource_exhausted(text),
             Refusal::Store(StoreError::Overloaded) => ErrorDetail::RateLimited(v1::RateLimited {

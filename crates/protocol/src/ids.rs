@@ -238,6 +238,13 @@ impl UnixMillis {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis))
     }
+
+    /// This moment and `duration` earlier; stays at the first moment there is.
+    #[must_use]
+    pub fn before(self, duration: std::time::Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
 }
 
 impl From<std::time::SystemTime> for UnixMillis {

@@ -33,6 +33,13 @@ pub const KEY_PACKAGE_LIFETIME: Duration = Duration::from_hours(84 * 24);
 /// are kept for less than this, so no member meets an expired leaf while catching up.
 pub const KEY_PACKAGE_REMAINING_MIN: Duration = Duration::from_hours(30 * 24);
 
+/// How long a log entry is kept at most: shorter than [`KEY_PACKAGE_REMAINING_MIN`], so that no
+/// member catching up meets a leaf that has expired since it was added.
+pub const LOG_AGE_MAX: Duration = Duration::from_hours(28 * 24);
+
+/// Bytes of one attachment: a short film. It is in memory nowhere.
+pub const BLOB_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// KeyPackages that a device keeps in stock at the service.
 pub const KEY_PACKAGE_STOCK: usize = 32;
 

@@ -7,6 +7,8 @@ use std::sync::PoisonError;
 
 use conclave_protocol::{DeviceAddress, GroupId, UnixMillis, limits};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Groups, Handshake, Request};
 use crate::{
     error::Refusal,
@@ -276,13 +278,15 @@ fn new_welcome(
 ) -> Result<NewWelcome, Refusal> {
     let DeviceAddress { user, device } = &committer.address;
     let joiners = welcome.joiners.into_iter();
+    let tree = follower.ratchet_tree()?;
     Ok(NewWelcome {
         added_by: format!("{user}/{device}"),
         shared: welcome.shared,
         joiners: joiners
             .map(|(certificate, slice)| (certificate.address().device, slice))
             .collect(),
-        tree: follower.ratchet_tree()?,
+        tree_hash: Sha256::digest(&tree).into(),
+        tree,
     })
 }
 

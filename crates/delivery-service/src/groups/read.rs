@@ -39,15 +39,31 @@ impl Groups {
             entries,
             bytes,
         });
-        let entries = page
-            .map(|page| self.store.read_log(group, page))
-            .transpose()?;
+        let entries = page.map(|page| self.read_kept(group, page)).transpose()?;
         Ok(LogPage {
             entries: entries.unwrap_or_default(),
             is_member: access.is_member(),
             readable: access.readable(),
             epoch: self.visible_epoch(group, &access)?,
         })
+    }
+
+    /// Reads entries, of which the first has to be there still: a log has no gaps.
+    fn read_kept(&self, group: GroupId, page: Page) -> Result<Vec<Entry>, Refusal> {
+        let entries = self.store.read_log(group, page)?;
+        let first = entries.first().map(|entry| entry.sequence);
+        if first == Some(page.after.next()) {
+            return Ok(entries);
+        }
+        Err(Refusal::TooLate {
+            first_kept: first.unwrap_or(page.up_to.next()),
+        })
+    }
+
+    /// The epoch of the tree with this SHA-256.
+    pub(crate) fn tree_epoch(&self, group: GroupId, tree_hash: &[u8]) -> Result<Epoch, Refusal> {
+        let epoch = self.store.tree_epoch(group, tree_hash)?;
+        epoch.ok_or(Refusal::NotFound("no such tree is kept"))
     }
 
     /// A part of the tree of an epoch that somebody joined, for who may read that epoch; `None`

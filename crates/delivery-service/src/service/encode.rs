@@ -48,7 +48,7 @@ fn welcome(waiting: WaitingWelcome) -> Result<v1::Welcome, Refusal> {
         welcome: welcome.into(),
         added_by: waiting.added_by,
         accepted_millis: waiting.receipt.accepted.0,
-        tree_hash: Vec::new().into(),
+        tree_hash: waiting.tree_hash.into(),
     })
 }
 
@@ -117,5 +117,12 @@ pub(super) fn caught_up(group: Option<GroupId>) -> v1::StreamResponse {
 pub(super) fn ended(group: GroupId) -> v1::StreamResponse {
     event(v1::stream_response::Event::Ended(v1::GroupEnded {
         group_id: id(group.as_bytes()),
+    }))
+}
+
+pub(super) fn too_late(group: GroupId, detail: v1::TooLate) -> v1::StreamResponse {
+    event(v1::stream_response::Event::TooLate(v1::GroupTooLate {
+        group_id: id(group.as_bytes()),
+        detail: Some(detail),
     }))
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
-use super::{Authenticated, Events, Service, encode};
+use super::{Authenticated, Events, Rooms, Service, encode};
 use crate::{
     error::Refusal,
     groups::{Body, Handshake, Request},
@@ -79,7 +79,11 @@ impl Service {
         Authenticated { caller, body, .. }: Authenticated<v1::FetchTreeRequest>,
     ) -> Result<Response<Events<v1::FetchTreeResponse>>, Status> {
         let group = group_id(&body.group_id)?;
-        let Sequence(epoch) = cursor(body.epoch)?;
+        let Sequence(mut epoch) = cursor(body.epoch)?;
+        if !body.tree_hash.is_empty() {
+            let find = move |rooms: &Rooms| rooms.groups.tree_epoch(group, &body.tree_hash);
+            Epoch(epoch) = self.job(find).await?;
+        }
         let read = move |service: Self, part: u32| async move {
             let read =
                 service.job(move |rooms| rooms.groups.tree_part(group, caller, Epoch(epoch), part));

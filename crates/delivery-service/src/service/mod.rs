@@ -1,6 +1,7 @@
 //! The gRPC service, thin: decode, authenticate, ask the rooms behind, encode.
 
 mod account;
+mod blob;
 mod encode;
 mod group;
 mod membership;
@@ -15,8 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    accounts::Accounts, clock, error::Refusal, groups::Groups, hub::Hub, limits::JOBS_MAX,
-    store::Store,
+    accounts::Accounts, blobs::Blobs, clock, error::Refusal, groups::Groups, hub::Hub,
+    limits::JOBS_MAX, store::Store,
 };
 
 /// What a streamed answer is made of.
@@ -27,6 +28,7 @@ pub(crate) struct Rooms {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) accounts: Accounts,
     pub(crate) groups: Groups,
+    pub(crate) blobs: Blobs,
     pub(crate) hub: Arc<Hub>,
 }
 
@@ -185,16 +187,14 @@ impl DeliveryService for Service {
         &self,
         request: Request<Streaming<v1::UploadBlobRequest>>,
     ) -> Result<Response<v1::UploadBlobResponse>, Status> {
-        self.identify(request)?;
-        Err(Status::unimplemented("not built yet"))
+        self.take_blob(self.identify(request)?).await
     }
 
     async fn download_blob(
         &self,
         request: Request<v1::DownloadBlobRequest>,
     ) -> Result<Response<Self::DownloadBlobStream>, Status> {
-        self.identify(request)?;
-        Err(Status::unimplemented("not built yet"))
+        self.send_blob(self.identify(request)?).await
     }
 
     async fn create_invitation(

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use conclave_protocol::{DeviceId, GroupId, Sequence, limits::FOLLOWED_GROUPS_MAX};
-use conclave_rpc::{EdgeError, cursor, group_id, v1, v1::stream_request::Request};
+use conclave_rpc::{EdgeError, ErrorDetail, cursor, group_id, v1, v1::stream_request::Request};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
@@ -231,7 +231,14 @@ impl Stream {
             Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {
                 return self.end_group(topic, group).await;
             }
-            Err(status) => return Err(End::Failed(status)),
+            Err(status) => match ErrorDetail::of(&status) {
+                Some(ErrorDetail::TooLate(detail)) => {
+                    self.unfollow(topic);
+                    self.send(encode::too_late(group, detail)).await?;
+                    return Ok(true);
+                }
+                _ => return Err(End::Failed(status)),
+            },
         };
         let mut at = after;
         for entry in page.entries {

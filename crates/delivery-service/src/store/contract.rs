@@ -1,5 +1,6 @@
 //! What every store has to do. Each test runs on each backend.
 
+mod keeping;
 mod model;
 
 use std::{collections::BTreeSet, sync::Barrier, thread};
@@ -15,6 +16,10 @@ use super::{
     Store, Take, Taken,
 };
 use crate::ordering::{Submission, Verdict};
+use keeping::{
+    a_blob_is_there_once_it_is_whole_until_it_expires, a_device_s_old_records_go,
+    a_tree_is_kept_until_its_last_joiner_has_it, old_entries_go_and_nothing_that_is_needed,
+};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(super) const GROUP: GroupId = GroupId::from_bytes([7; 16]);
@@ -39,6 +44,10 @@ contract![
     a_commit_brings_everything_or_nothing,
     deltas_last_until_the_snapshot_that_holds_them,
     pages_are_bounded,
+    old_entries_go_and_nothing_that_is_needed,
+    a_tree_is_kept_until_its_last_joiner_has_it,
+    a_device_s_old_records_go,
+    a_blob_is_there_once_it_is_whole_until_it_expires,
 ];
 
 struct TemporaryStore {
@@ -113,6 +122,7 @@ fn adding(joiners: impl Iterator<Item = DeviceId>) -> EpochChange<'static> {
             added_by: "user1@here/device".into(),
             shared: b"shared".to_vec(),
             joiners: joiners.map(|id| (id, id.as_bytes().to_vec())).collect(),
+            tree_hash: [6; 32],
             tree: vec![5; limits::CHUNK_BYTES + 1],
         }),
     }

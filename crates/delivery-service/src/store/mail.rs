@@ -72,6 +72,8 @@ pub(crate) struct WaitingWelcome {
     pub(crate) secrets: Vec<u8>,
     /// Who added it.
     pub(crate) added_by: String,
+    /// SHA-256 of the epoch's ratchet tree.
+    pub(crate) tree_hash: Vec<u8>,
     /// Where the Commit stands in the log, and since when.
     pub(crate) receipt: Receipt,
 }

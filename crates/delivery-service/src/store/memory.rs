@@ -1,5 +1,6 @@
 //! The store in memory: the plainest reading of what each verb means.
 
+mod keeping;
 mod people;
 mod ways_in;
 
@@ -14,12 +15,13 @@ use conclave_protocol::{
 };
 
 use super::{
-    Delta, Device, Effect, Entrance, Entry, EpochChange, GroupDeletion, Identity, Invitation, Mail,
-    MailboxItem, NewEntry, NewGroup, NewInvitation, NewWelcome, Notice, Notified, Page, Published,
-    Range, Registered, Result, Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
-    WaitingWelcome,
+    Blob, BlobBegun, BlobId, Delta, Device, Effect, Entrance, Entry, EpochChange, Expiry,
+    GroupDeletion, Identity, Invitation, Mail, MailboxItem, NewBlob, NewEntry, NewGroup,
+    NewInvitation, NewWelcome, Notice, Notified, Page, Published, Range, Registered, Result,
+    Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart, WaitingWelcome,
 };
 use crate::ordering::{Applied, Facts, Head, Receipt, Verdict, decide};
+use keeping::BlobState;
 
 /// A store that forgets everything when it is dropped.
 #[derive(Default)]
@@ -34,6 +36,8 @@ struct State {
     handouts: BTreeMap<(DeviceId, RequestId, DeviceId), (Vec<u8>, UnixMillis)>,
     groups: BTreeMap<GroupId, Group>,
     requests: BTreeMap<(DeviceId, RequestId), Applied>,
+    blobs: BTreeMap<BlobId, BlobState>,
+    last_blob: i64,
 }
 
 struct DeviceState {
@@ -101,6 +105,7 @@ impl State {
                 shared: welcome.shared.clone(),
                 secrets: secrets.clone(),
                 added_by: welcome.added_by.clone(),
+                tree_hash: welcome.tree_hash.to_vec(),
                 receipt: Receipt {
                     sequence,
                     accepted: entry.accepted,
@@ -410,6 +415,64 @@ impl Store for MemoryStore {
             device.mailbox.retain(|item| item.cursor > up_to);
         }
         Ok(())
+    }
+
+    fn tree_epoch(&self, group: GroupId, tree_hash: &[u8]) -> Result<Option<Epoch>> {
+        let state = self.state();
+        let waiting = state.devices.values().flat_map(|device| &device.mailbox);
+        let mut welcomes = waiting.filter_map(|item| match &item.mail {
+            Mail::Welcome(welcome) => Some(welcome),
+            Mail::Notice(_) => None,
+        });
+        let found = welcomes.find(|w| w.group == group && w.tree_hash == tree_hash);
+        Ok(found.map(|welcome| welcome.epoch))
+    }
+
+    fn groups_after(&self, after: Option<GroupId>, limit: usize) -> Result<Vec<GroupId>> {
+        let state = self.state();
+        let later = state.groups.keys().filter(|group| Some(**group) > after);
+        Ok(later.take(limit).copied().collect())
+    }
+
+    fn devices_after(&self, after: Option<DeviceId>, limit: usize) -> Result<Vec<DeviceId>> {
+        let state = self.state();
+        let later = state.devices.keys().filter(|device| Some(**device) > after);
+        Ok(later.take(limit).copied().collect())
+    }
+
+    fn expire_group(&self, group: GroupId, expiry: &Expiry) -> Result<bool> {
+        self.state().expire_group(group, expiry);
+        Ok(false)
+    }
+
+    fn expire_device(&self, device: DeviceId, expiry: &Expiry) -> Result<()> {
+        self.state().expire_device(device, expiry);
+        Ok(())
+    }
+
+    fn begin_blob(&self, new: &NewBlob) -> Result<BlobBegun> {
+        Ok(self.state().begin_blob(new))
+    }
+
+    fn put_blob_part(&self, id: BlobId, _: u32, bytes: &[u8]) -> Result<bool> {
+        Ok(self.state().put_blob_part(id, bytes))
+    }
+
+    fn finish_blob(&self, id: BlobId, uploader: DeviceId, expires: UnixMillis) -> Result<bool> {
+        Ok(self.state().finish_blob(id, uploader, expires))
+    }
+
+    fn drop_blob(&self, id: BlobId) -> Result<()> {
+        self.state().blobs.remove(&id);
+        Ok(())
+    }
+
+    fn blob(&self, group: GroupId, hash: &[u8; 32], now: UnixMillis) -> Result<Option<Blob>> {
+        Ok(self.state().blob(group, hash, now))
+    }
+
+    fn blob_part(&self, id: BlobId, part: u32) -> Result<Option<Vec<u8>>> {
+        Ok(self.state().blob_part(id, part))
     }
 
     fn notify(&self, device: DeviceId, notice: &Notice) -> Result<Notified> {

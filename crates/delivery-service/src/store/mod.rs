@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod contract;
 mod entrance;
+mod keeping;
 mod mail;
 #[cfg(test)]
 mod memory;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
+pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
@@ -245,6 +247,8 @@ pub(crate) struct NewWelcome {
     pub(crate) shared: Vec<u8>,
     /// What each has alone.
     pub(crate) joiners: Vec<(DeviceId, Vec<u8>)>,
+    /// SHA-256 of the tree.
+    pub(crate) tree_hash: [u8; 32],
     /// The ratchet tree of the new epoch.
     pub(crate) tree: Vec<u8>,
 }
@@ -376,6 +380,42 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Part `part` of the tree of an epoch that somebody was welcomed to.
     fn tree_part(&self, group: GroupId, epoch: Epoch, part: u32) -> Result<Option<TreePart>>;
+
+    /// The epoch of the tree with this SHA-256, where a Welcome that waits needs it.
+    fn tree_epoch(&self, group: GroupId, tree_hash: &[u8]) -> Result<Option<Epoch>>;
+
+    /// The first groups in the order of their ids, after one.
+    fn groups_after(&self, after: Option<GroupId>, limit: usize) -> Result<Vec<GroupId>>;
+
+    /// The first devices in the order of their ids, after one.
+    fn devices_after(&self, after: Option<DeviceId>, limit: usize) -> Result<Vec<DeviceId>>;
+
+    /// Drops what has had its time in a group: entries, never one of a Proposal that waits;
+    /// Welcomes and trees that nobody waits for; blobs. `true` where there may be more of it.
+    /// Deltas stay until a snapshot holds them.
+    fn expire_group(&self, group: GroupId, expiry: &Expiry) -> Result<bool>;
+
+    /// Drops what has had its time of a device: KeyPackages, records of requests.
+    fn expire_device(&self, device: DeviceId, expiry: &Expiry) -> Result<()>;
+
+    /// Makes room for a blob that a member uploads.
+    fn begin_blob(&self, new: &NewBlob) -> Result<BlobBegun>;
+
+    /// Adds the next part, the first being 0; `false` where the upload has expired.
+    fn put_blob_part(&self, id: BlobId, part: u32, bytes: &[u8]) -> Result<bool>;
+
+    /// Lets members read a blob, of which all parts have come and hash to what was said. `false`
+    /// where the upload has expired or the uploader is a member no more.
+    fn finish_blob(&self, id: BlobId, uploader: DeviceId, expires: UnixMillis) -> Result<bool>;
+
+    /// Gives an upload up.
+    fn drop_blob(&self, id: BlobId) -> Result<()>;
+
+    /// A blob of a group by its SHA-256.
+    fn blob(&self, group: GroupId, hash: &[u8; 32], now: UnixMillis) -> Result<Option<Blob>>;
+
+    /// A part of a blob.
+    fn blob_part(&self, id: BlobId, part: u32) -> Result<Option<Vec<u8>>>;
 
     /// Reads a mailbox after a cursor.
     fn read_mailbox(&self, device: DeviceId, after: u64, limit: usize) -> Result<Vec<MailboxItem>>;

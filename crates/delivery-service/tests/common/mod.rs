@@ -56,6 +56,10 @@ impl World {
             listen: self.address,
             ..Config::new(self.folder.path().to_owned())
         };
+        self.start_server_with(config).await;
+    }
+
+    pub async fn start_server_with(&mut self, config: Config) {
         let server = Server::bind(config).await.unwrap();
         self.address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -127,6 +127,7 @@ impl State {
             self.delete_device(*device);
         }
         self.users.remove(user);
+        self.drop_blobs_of_user(user);
         devices
     }
 

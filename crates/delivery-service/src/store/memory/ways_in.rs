@@ -107,6 +107,7 @@ impl State {
             return GroupDeletion::NotAlone;
         }
         self.groups.remove(&id);
+        self.drop_blobs_of_group(id);
         for device in self.devices.values_mut() {
             device.mailbox.retain(|item| match &item.mail {
                 Mail::Welcome(welcome) => welcome.group != id,

@@ -32,6 +32,7 @@ const OF_GROUP: &[&str] = &[
     "DELETE FROM invitation WHERE group_id = ?1",
     "DELETE FROM welcome WHERE group_id = ?1",
     "DELETE FROM tree WHERE group_id = ?1",
+    "DELETE FROM blob WHERE group_id = ?1",
     "DELETE FROM membership WHERE group_id = ?1",
     "DELETE FROM log WHERE group_id = ?1",
     "DELETE FROM delta WHERE group_id = ?1",
@@ -52,6 +53,8 @@ pub(super) fn user(db: &Transaction<'_>, user: &UserId) -> Result<Vec<DeviceId>>
     for id in &devices {
         device(db, *id)?;
     }
+    db.prepare_cached("DELETE FROM blob WHERE user_id = ?1")?
+        .execute([user.as_str()])?;
     db.prepare_cached("DELETE FROM user WHERE user_id = ?1")?
         .execute([user.as_str()])?;
     Ok(devices)

@@ -224,3 +224,17 @@ pub(super) fn tree_part(
         .optional()?;
     Ok(part)
 }
+
+pub(super) fn tree_epoch(
+    db: &Connection,
+    group: GroupId,
+    tree_hash: &[u8],
+) -> Result<Option<Epoch>> {
+    let epoch = db
+        .prepare_cached("SELECT epoch FROM welcome WHERE group_id = ?1 AND tree_hash = ?2")?
+        .query_row(params![group.as_bytes(), tree_hash], |row| {
+            row.get(0).map(Epoch)
+        })
+        .optional()?;
+    Ok(epoch)
+}

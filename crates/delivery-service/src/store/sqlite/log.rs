@@ -94,7 +94,7 @@ fn remember(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> R
 fn move_head(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Result<()> {
     let kind = entry.effect.kind();
     db.prepare_cached(
-        "UPDATE mls_group SET sequence = ?2, epoch = epoch + ?3,
+        "UPDATE mls_group SET sequence = ?2, kept_bytes = kept_bytes + ?5, epoch = epoch + ?3,
          handshake = CASE WHEN ?4 THEN ?2 ELSE handshake END WHERE group_id = ?1",
     )?
     .execute(params![
@@ -102,6 +102,7 @@ fn move_head(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> 
         sequence.0,
         i64::from(kind == EntryKind::Commit),
         kind != EntryKind::Application,
+        entry.message.len(),
     ])?;
     Ok(())
 }

@@ -20,8 +20,8 @@ pub(super) fn deliver(
 ) -> Result<()> {
     let epoch = entry.submission.epoch.next();
     db.prepare_cached(
-        "INSERT INTO welcome (group_id, epoch, sequence, accepted_millis, added_by, shared)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO welcome (group_id, epoch, sequence, accepted_millis, added_by, shared, tree_hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         entry.group.as_bytes(),
@@ -30,6 +30,7 @@ pub(super) fn deliver(
         entry.accepted.0,
         welcome.added_by,
         welcome.shared,
+            welcome.tree_hash,
     ])?;
     let mut put = db.prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (joiner, secrets) in &welcome.joiners {
@@ -70,7 +71,7 @@ fn read_welcomes(
 ) -> Result<Vec<MailboxItem>> {
     let items = db
         .prepare_cached(
-            "SELECT cursor, group_id, epoch, shared, secrets, added_by, sequence, accepted_millis
+            "SELECT cursor, group_id, epoch, shared, secrets, added_by, sequence, accepted_millis, tree_hash
              FROM mailbox JOIN welcome USING (group_id, epoch)
              WHERE device_id = ?1 AND cursor > ?2 ORDER BY cursor LIMIT ?3",
         )?
@@ -81,6 +82,7 @@ fn read_welcomes(
                 shared: row.get(3)?,
                 secrets: row.get(4)?,
                 added_by: row.get(5)?,
+                tree_hash: row.get(8)?,
                 receipt: Receipt {
                     sequence: Sequence(row.get(6)?),
                     accepted: UnixMillis(row.get(7)?),

@@ -4,6 +4,7 @@
 //! verbs stand in files of their own, as functions of a connection.
 
 mod accounts;
+mod blobs;
 mod columns;
 mod connection;
 mod deletion;
@@ -12,6 +13,7 @@ mod invitations;
 mod log;
 mod mailbox;
 mod notices;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,9 +26,10 @@ use conclave_protocol::{
 use rusqlite::Connection;
 
 use super::{
-    Delta, Device, Entrance, Entry, GroupDeletion, Identity, Invitation, MailboxItem, NewEntry,
-    NewGroup, NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result,
-    Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
+    Blob, BlobBegun, BlobId, Delta, Device, Entrance, Entry, Expiry, GroupDeletion, Identity,
+    Invitation, MailboxItem, NewBlob, NewEntry, NewGroup, NewInvitation, Notice, Notified, Page,
+    Published, Range, Registered, Result, Snapshot, StockedKeyPackage, Store, Take, Taken,
+    TreePart,
 };
 use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
@@ -144,6 +147,50 @@ impl Store for SqliteStore {
 
     fn acknowledge_mailbox(&self, device: DeviceId, up_to: u64) -> Result<()> {
         self.write(|db| mailbox::acknowledge(db, device, up_to))
+    }
+
+    fn tree_epoch(&self, group: GroupId, tree_hash: &[u8]) -> Result<Option<Epoch>> {
+        self.read(|db| groups::tree_epoch(db, group, tree_hash))
+    }
+
+    fn groups_after(&self, after: Option<GroupId>, limit: usize) -> Result<Vec<GroupId>> {
+        self.read(|db| retention::groups_after(db, after, limit))
+    }
+
+    fn devices_after(&self, after: Option<DeviceId>, limit: usize) -> Result<Vec<DeviceId>> {
+        self.read(|db| retention::devices_after(db, after, limit))
+    }
+
+    fn expire_group(&self, group: GroupId, expiry: &Expiry) -> Result<bool> {
+        self.write(|db| retention::expire_group(db, group, expiry))
+    }
+
+    fn expire_device(&self, device: DeviceId, expiry: &Expiry) -> Result<()> {
+        self.write(|db| retention::expire_device(db, device, expiry))
+    }
+
+    fn begin_blob(&self, new: &NewBlob) -> Result<BlobBegun> {
+        self.write(|db| blobs::begin(db, new))
+    }
+
+    fn put_blob_part(&self, id: BlobId, part: u32, bytes: &[u8]) -> Result<bool> {
+        self.write(|db| blobs::put_part(db, id, part, bytes))
+    }
+
+    fn finish_blob(&self, id: BlobId, uploader: DeviceId, expires: UnixMillis) -> Result<bool> {
+        self.write(|db| blobs::finish(db, id, uploader, expires))
+    }
+
+    fn drop_blob(&self, id: BlobId) -> Result<()> {
+        self.write(|db| blobs::drop(db, id))
+    }
+
+    fn blob(&self, group: GroupId, hash: &[u8; 32], now: UnixMillis) -> Result<Option<Blob>> {
+        self.read(|db| blobs::find(db, group, hash, now))
+    }
+
+    fn blob_part(&self, id: BlobId, part: u32) -> Result<Option<Vec<u8>>> {
+        self.read(|db| blobs::part(db, id, part))
     }
 
     fn notify(&self, device: DeviceId, notice: &Notice) -> Result<Notified> {

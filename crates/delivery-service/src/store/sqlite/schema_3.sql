@@ -20,7 +20,6 @@ CREATE TABLE notice (
     UNIQUE (device_id, kind, about)
 ) STRICT;
 CREATE INDEX notice_of_group ON notice (group_id) WHERE group_id IS NOT NULL;
-CREATE INDEX mailbox_of_group ON mailbox (group_id);
 
 CREATE TABLE invitation (
     group_id BLOB NOT NULL REFERENCES mls_group,
