@@ -109,7 +109,7 @@ pub(super) fn found(store: &dyn Store, members: u8) {
     assert!(!store.create_group(&other).unwrap());
     if members > 1 {
         let change = adding((2..=members).map(device));
-        let verdict = store.append(&commit(1, 200, 0, &change)).unwrap();
+        let verdict = store.append(&commit(1, u8::MAX, 0, &change)).unwrap();
         assert_eq!(verdict, Verdict::Accept(Sequence(1)));
     }
 }
@@ -302,19 +302,27 @@ fn a_stock_is_bounded_and_fresh(store: &dyn Store) {
 }
 
 fn one_of_many_commits_wins_each_epoch(store: &dyn Store) {
-    const WRITERS: u8 = 8;
-    const EPOCHS: u64 = 25;
+    const WRITERS: u8 = 64;
+    const EPOCHS: u64 = 200;
+    let of_message = |number: u8| {
+        let mut id = [number; 16];
+        id[0] = 0;
+        RequestId::from_bytes(id)
+    };
     found(store, WRITERS);
     let barrier = Barrier::new(usize::from(WRITERS));
     let wins: usize = thread::scope(|scope| {
         let writers: Vec<_> = (1..=WRITERS)
             .map(|writer| {
-                let barrier = &barrier;
+                let (barrier, of_message) = (&barrier, &of_message);
                 scope.spawn(move || {
                     let race = |epoch: u64| {
                         barrier.wait();
                         let number = u8::try_from(epoch).unwrap();
-                        let message = store.append(&entry(writer, number + 100, epoch));
+                        let message = store.append(&NewEntry {
+                            request: of_message(number),
+                            ..entry(writer, number, epoch)
+                        });
                         let verdict = store.append(&commit(writer, number, epoch, &UNCHANGED));
                         // The next epoch's race begins when this one's is over for all.
                         barrier.wait();
