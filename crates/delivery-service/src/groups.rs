@@ -6,6 +6,8 @@
 mod body;
 mod handshake;
 mod invite;
+#[cfg(test)]
+mod model;
 mod read;
 
 use std::sync::Arc;

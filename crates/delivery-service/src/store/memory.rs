@@ -146,6 +146,12 @@ impl Group {
         });
     }
 
+    fn let_read(&mut self, device: DeviceId, from: Sequence) {
+        let ranges = self.members.entry(device).or_default();
+        ranges.retain(|range| range.from != from);
+        ranges.push(Range { from, to: None });
+    }
+
     fn change_epoch(&mut self, entry: &NewEntry<'_>, change: &EpochChange<'_>) {
         self.head.epoch = self.head.epoch.next();
         self.group_info = change.group_info.to_vec();
@@ -157,16 +163,14 @@ impl Group {
             }
         }
         if entry.submission.joins {
-            let range = Range { from: at, to: None };
-            self.members.entry(entry.sender).or_default().push(range);
+            self.let_read(entry.sender, at);
             let asker = Some(entry.sender);
             self.invitations
                 .retain(|_, known| known.invitation.asker != asker);
         }
         if let Some(welcome) = &change.welcome {
             for (joiner, _) in &welcome.joiners {
-                let range = Range { from: at, to: None };
-                self.members.entry(*joiner).or_default().push(range);
+                self.let_read(*joiner, at);
             }
             let tree = (at, welcome.tree.clone());
             self.trees.insert(self.head.epoch, tree);

@@ -6,7 +6,7 @@ use conclave_protocol::{
 };
 use openmls::prelude::{
     CommitMessageBundle, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn,
-    PublicMessageIn, group_info::VerifiableGroupInfo, tls_codec::DeserializeBytes as _,
+    PublicMessageIn, Sender, group_info::VerifiableGroupInfo, tls_codec::DeserializeBytes as _,
 };
 
 use super::{Engine, Provider, delete, encode, epoch_of, join::parse_tree, load, mls_group_id};
@@ -35,7 +35,7 @@ impl Engine {
         now: UnixMillis,
     ) -> Result<Effects<PreparedCommit>, EngineError> {
         self.device.check(now)?;
-        let external = External {
+        let mut external = External {
             group_info: parse_group_info(opening.group_info)?,
             tree: parse_tree(opening.ratchet_tree)?,
             proposals: parse_proposals(opening.proposals)?,
@@ -48,6 +48,10 @@ impl Engine {
         profile::check_group_context(context)?;
         self.transact(state, |provider| {
             if let Ok(mut older) = load(provider, group) {
+                // Whoever was leaving comes back instead: its leaf is removed by value, and only
+                // one Proposal of a Commit may remove it (RFC 9420 §12.2).
+                let own = Sender::Member(older.own_leaf_index());
+                external.proposals.retain(|it| *it.sender() != own);
                 delete(provider, &mut older)?;
             }
             let (group, messages) = self.join_from_outside(provider, external)?;

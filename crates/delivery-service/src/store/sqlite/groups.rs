@@ -37,15 +37,19 @@ pub(super) fn create(db: &Transaction<'_>, group: &NewGroup<'_>) -> Result<bool>
     Ok(true)
 }
 
-/// Lets a device read from an entry on.
+/// Lets a device read from an entry on. One that founded a group and comes back with the first
+/// entry reads on in the range it had.
 pub(super) fn join(
     db: &Transaction<'_>,
     group: GroupId,
     device: DeviceId,
     from: Sequence,
 ) -> Result<()> {
-    db.prepare_cached("INSERT INTO membership VALUES (?1, ?2, ?3, NULL)")?
-        .execute(params![group.as_bytes(), device.as_bytes(), from.0])?;
+    db.prepare_cached(
+        "INSERT INTO membership VALUES (?1, ?2, ?3, NULL) ON CONFLICT DO UPDATE
+         SET to_sequence = NULL",
+    )?
+    .execute(params![group.as_bytes(), device.as_bytes(), from.0])?;
     Ok(())
 }
 
