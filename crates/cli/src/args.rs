@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use conclave_delivery_service::ClientVersion;
 
 /// End-to-end encrypted messaging for very large groups.
 ///
@@ -48,9 +49,15 @@ pub(crate) enum Command {
     Register {
         /// The name you want, for example alice
         name: String,
-        /// The server's address, for example http://127.0.0.1:4400
+        /// The server's address, for example https://chat.example.org:4400
         #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
         server: String,
+        /// The certificate (PEM) that certifies the server's, where browsers would not know it
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        ca: Option<PathBuf>,
+        /// The registration code, where the server asks for one
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
     },
     /// Show whose home this is
     Whoami,
@@ -68,6 +75,11 @@ pub(crate) enum Command {
     },
     /// Read a group's messages
     Read(Read),
+    /// Look after a server's data
+    Admin {
+        #[command(subcommand)]
+        command: Admin,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -87,8 +99,53 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     pub(crate) name: String,
     /// Listen without encryption on an address that others can reach
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) insecure: bool,
+    /// The server's certificate chain (PEM), to encrypt with
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Who may register: anybody, or who has a code from `conclave admin invite`
+    #[arg(long, value_enum, default_value_t = Registration::Open)]
+    pub(crate) registration: Registration,
+    /// Tell clients older than this to update
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) minimum_client: Option<ClientVersion>,
+    /// Connections at one moment; each needs an open file
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub(crate) connections: usize,
+    /// Connections from one address at one moment; loopback is not counted
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) connections_per_address: usize,
+    /// Seconds between saying, as gRPC health, that the end is near, and stopping
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) notice: u64,
+    /// Set no rate limits: for measuring
+    #[arg(long, hide = true)]
+    pub(crate) unlimited: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Registration {
+    /// Anybody
+    Open,
+    /// Who has a code from `conclave admin invite`
+    Invite,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Make a code that lets one user register; the server may be running
+    Invite {
+        /// Folder with the server's data
+        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
+        data: PathBuf,
+        /// How many days it can be used
+        #[arg(long, value_name = "DAYS", default_value_t = 7)]
+        days: u16,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

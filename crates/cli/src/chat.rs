@@ -1,9 +1,11 @@
 //! The commands of a person who chats.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use conclave_client::{
-    Client, ClientError, Event, Group as ClientGroup, GroupId, Receipt, Sequence, Standing, UserId,
+    Client, ClientError, Event, Group as ClientGroup, GroupId, Receipt, Registration, Sequence,
+    Standing, UserId,
 };
 use serde_json::json;
 
@@ -15,13 +17,29 @@ use crate::{
 /// Entries that are read from the local history at once.
 const HISTORY_PAGE: usize = 1000;
 
+pub(crate) fn registration(
+    server: String,
+    ca: Option<PathBuf>,
+    code: Option<String>,
+) -> anyhow::Result<Registration> {
+    let read = |path: PathBuf| {
+        std::fs::read_to_string(&path)
+            .with_context(|| format!("can't read the certificate {}", path.display()))
+    };
+    Ok(Registration {
+        server,
+        authority: ca.map(read).transpose()?,
+        code,
+    })
+}
+
 pub(crate) async fn register(
     home: &Path,
     name: &str,
-    server: &str,
+    registration: &Registration,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let client = Client::register(home, name, server).await?;
+    let client = Client::register_with(home, name, registration).await?;
     let text = format!("registered as {}", client.user());
     output.show(&text, &identity(&client))?;
     Ok(())

@@ -16,7 +16,13 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
             "Is it running? `conclave serve` starts one. What you asked for in a group is kept and \
              goes out with your next command."
         }
-        ClientError::ServerUrl(_) => "Encrypted connections (https) are not supported yet.",
+        ClientError::Authority => {
+            "--ca takes the file with the certificate that signed the server's, as \"BEGIN \
+             CERTIFICATE\" says in its first line."
+        }
+        ClientError::CodeRefused(_) => {
+            "Whoever runs the server makes one with `conclave admin invite`; pass it with --code."
+        }
         ClientError::UnknownGroup(_) => {
             "`conclave group list` shows your groups, `conclave group create NAME` makes one."
         }

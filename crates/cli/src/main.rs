@@ -1,5 +1,6 @@
 //! `conclave`: one binary, each command thin over a crate.
 
+mod admin;
 mod args;
 mod chat;
 mod completions;
@@ -46,8 +47,15 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         Command::Serve(serve) => serve::run(serve, output).await,
         Command::Demo(demo) => demo::run(demo).await,
         Command::Completions { shell } => completions::run(shell),
-        Command::Register { name, server } => {
-            chat::register(&args.home, &name, &server, output).await
+        Command::Admin { command } => admin::run(&command, output),
+        Command::Register {
+            name,
+            server,
+            ca,
+            code,
+        } => {
+            let registration = chat::registration(server, ca, code)?;
+            chat::register(&args.home, &name, &registration, output).await
         }
         Command::Whoami => chat::whoami(&args.home, output),
         Command::Group { command } => chat::group(&args.home, command, output).await,

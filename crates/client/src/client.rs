@@ -9,7 +9,7 @@ use std::{
 use conclave_protocol::{Content, DeviceId, GroupId, Sequence, UnixMillis, UserId};
 
 use crate::{
-    ClientError, Entry, Event, Events, Group, Member, Receipt, Standing,
+    ClientError, Entry, Event, Events, Group, Member, Receipt, Registration, Standing,
     intent::Intent,
     local::{Local, Tx, add_intents, user_named},
     remote::{self, Remote},
@@ -41,6 +41,18 @@ impl Client {
     /// [`ClientError::AlreadyRegistered`], [`ClientError::NameTaken`],
     /// [`ClientError::Unreachable`]. A registration that was cut off can be made again.
     pub async fn register(home: &Path, name: &str, server: &str) -> Result<Self, ClientError> {
+        Self::register_with(home, name, &Registration::at(server)).await
+    }
+
+    /// Registers as [`Self::register`] does, at a server that asks for more than its address.
+    ///
+    /// # Errors
+    /// Those of [`Self::register`], [`ClientError::Authority`] and [`ClientError::CodeRefused`].
+    pub async fn register_with(
+        home: &Path,
+        name: &str,
+        registration: &Registration,
+    ) -> Result<Self, ClientError> {
         let server_name = match Local::open(home) {
             // What this home holds decides before the network is asked.
             Ok(local) if local.account().is_registered() => {
@@ -50,14 +62,15 @@ impl Client {
             }
             Ok(_) | Err(ClientError::NotRegistered) => {
                 UserId::new(name, "localhost")?;
-                remote::server_name(server).await?
+                remote::server_name(&registration.server, registration.authority.as_deref()).await?
             }
             Err(error) => return Err(error),
         };
-        let local = Local::create(home, server, &server_name, name, now())?;
+        let local = Local::create(home, registration, &server_name, name, now())?;
         let client = Self::new(home, local)?;
         let account = client.local(|local| Ok(local.account().clone())).await?;
-        client.inner.remote.register(&account).await?;
+        let code = registration.code.as_deref();
+        client.inner.remote.register(&account, code).await?;
         client.local(Local::registered).await?;
         match client.replenish().await {
             // The account exists; what is missing is due at the next sync.

@@ -81,8 +81,21 @@ pub enum ClientError {
         reason: String,
     },
     /// The address of a server is no URL.
-    #[error("\"{0}\" is no server address; write it like http://127.0.0.1:4400")]
+    #[error(
+        "\"{0}\" is no server address; write it like https://chat.example.org:4400, or like \
+         http://127.0.0.1:4400 for a server without encryption"
+    )]
     ServerUrl(String),
+    /// The certificate authority is none.
+    #[error("the certificate authority that was given is no certificate in PEM")]
+    Authority,
+    /// The server lets people in by code only; whether one was given.
+    #[error("{}", if *.0 {
+        "the server does not accept this registration code: it was used, has expired, or is none"
+    } else {
+        "the server asks for a registration code"
+    })]
+    CodeRefused(bool),
     /// The service refused for good.
     #[error("the server refused: {0}")]
     Refused(String),

@@ -30,4 +30,4 @@ pub use client::Client;
 pub use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
 pub use error::ClientError;
 pub use events::Events;
-pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Standing};
+pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};

@@ -8,7 +8,7 @@ use conclave_protocol::{
     limits::{RATCHET_TREE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX},
 };
 use conclave_rpc::{
-    AUTHORIZATION, BEARER, ErrorDetail,
+    AUTHORIZATION, BEARER, ErrorDetail, VERSION,
     v1::{self, delivery_service_client::DeliveryServiceClient},
 };
 use tokio::sync::mpsc;
@@ -16,12 +16,20 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    service::interceptor::InterceptedService,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use crate::{ClientError, local::Account};
+use crate::{
+    ClientError,
+    local::{Account, random},
+};
 
-type Service = DeliveryServiceClient<Channel>;
+type Service = DeliveryServiceClient<InterceptedService<Channel, Stamp>>;
+type Stamp = fn(Request<()>) -> Result<Request<()>, Status>;
+
+/// What every request says of the program that sends it.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +46,12 @@ const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_millis(800),
     Duration::from_millis(1600),
 ];
+
+/// How often a request is sent again because the service asked to come back later.
+const WAITS_MAX: usize = 5;
+
+/// The longest wait that is not left to the application.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What the service said to a submission that it did not accept.
 #[derive(Debug)]
@@ -69,14 +83,18 @@ impl Remote {
     pub(crate) fn new(account: &Account) -> Result<Self, ClientError> {
         Ok(Self {
             url: account.server_url.clone(),
-            service: connect(&account.server_url)?,
+            service: connect(&account.server_url, account.server_ca.as_deref())?,
             key: account.signature_key.clone(),
             device: account.device(),
             token: Mutex::new(None),
         })
     }
 
-    pub(crate) async fn register(&self, account: &Account) -> Result<(), ClientError> {
+    pub(crate) async fn register(
+        &self,
+        account: &Account,
+        code: Option<&str>,
+    ) -> Result<(), ClientError> {
         let possession = KeyPossession {
             server: account.server_name.clone(),
             user: account.user().clone(),
@@ -85,6 +103,7 @@ impl Remote {
         let request = v1::RegisterRequest {
             certificate: account.certificate.to_bytes().into(),
             proof_of_possession: possession.prove(&self.key).to_vec().into(),
+            registration_code: code.unwrap_or_default().to_owned(),
         };
         let answer = self
             .retry(|| {
@@ -96,6 +115,9 @@ impl Remote {
             Ok(_) => Ok(()),
             Err(status) if status.code() == Code::AlreadyExists => {
                 Err(ClientError::NameTaken(account.user().name().to_owned()))
+            }
+            Err(status) if status.code() == Code::PermissionDenied => {
+                Err(ClientError::CodeRefused(code.is_some()))
             }
             Err(status) => Err(self.error(&status)),
         }
@@ -252,15 +274,24 @@ impl Remote {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let mut delays = RETRY_DELAYS.iter();
+        let mut delays = RETRY_DELAYS.iter().copied();
+        let mut waits = 0;
         loop {
-            match attempt().await {
+            let status = match attempt().await {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(status) if is_passing(&status) => match delays.next() {
-                    Some(delay) => tokio::time::sleep(*delay).await,
-                    None => return Err(status),
-                },
-                Err(status) => return Err(status),
+                Err(status) => status,
+            };
+            let delay = match asked_to_wait(&status) {
+                Some(wait) if waits < WAITS_MAX && wait <= WAIT_MAX => {
+                    waits += 1;
+                    Some(spread(wait))
+                }
+                None if is_passing(&status) => delays.next(),
+                _ => None,
+            };
+            match delay {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(status),
             }
         }
     }
@@ -324,28 +355,58 @@ impl Remote {
 }
 
 /// Asks a server for its name, before there is an account.
-pub(crate) async fn server_name(url: &str) -> Result<String, ClientError> {
-    let answer = connect(url)?.describe(v1::DescribeRequest {}).await;
+pub(crate) async fn server_name(url: &str, ca: Option<&str>) -> Result<String, ClientError> {
+    let answer = connect(url, ca)?.describe(v1::DescribeRequest {}).await;
     Ok(answer
         .map_err(|status| error_of(url, &status))?
         .into_inner()
         .server_name)
 }
 
-fn connect(url: &str) -> Result<Service, ClientError> {
+/// A connection that is made when it is first used: encrypted unless the address begins with
+/// `http://`. Where a certificate authority is given, only that one counts.
+fn connect(url: &str, ca: Option<&str>) -> Result<Service, ClientError> {
     let invalid = || ClientError::ServerUrl(url.to_owned());
-    if !url.starts_with("http://") {
-        return Err(invalid());
-    }
-    let channel = Endpoint::from_shared(url.to_owned())
+    let mut endpoint = Endpoint::from_shared(url.to_owned())
         .map_err(|_| invalid())?
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .tcp_nodelay(true)
-        .connect_lazy();
-    Ok(DeliveryServiceClient::new(channel)
+        .tcp_nodelay(true);
+    match endpoint.uri().scheme_str() {
+        Some("http") if ca.is_none() => {}
+        Some("https") => {
+            let trusted = match ca {
+                Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+                None => ClientTlsConfig::new().with_webpki_roots(),
+            };
+            let encrypted = endpoint.tls_config(trusted);
+            endpoint = encrypted.map_err(|_| ClientError::Authority)?;
+        }
+        _ => return Err(invalid()),
+    }
+    let service = DeliveryServiceClient::with_interceptor(endpoint.connect_lazy(), stamp as Stamp);
+    Ok(service
         .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX))
+}
+
+fn stamp(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let version = MetadataValue::from_static(OWN_VERSION);
+    request.metadata_mut().insert(VERSION, version);
+    Ok(request)
+}
+
+fn asked_to_wait(status: &Status) -> Option<Duration> {
+    match ErrorDetail::of(status)? {
+        ErrorDetail::RateLimited(limit) => Some(Duration::from_millis(limit.retry_after_millis)),
+        _ => None,
+    }
+}
+
+/// Up to a quarter longer, so that those who were sent away together do not come back together.
+fn spread(wait: Duration) -> Duration {
+    let share = u32::from(u16::from_le_bytes(random())) + 1;
+    wait + wait / 4 * share / (u32::from(u16::MAX) + 1)
 }
 
 fn is_passing(status: &Status) -> bool {
@@ -353,17 +414,17 @@ fn is_passing(status: &Status) -> bool {
 }
 
 fn error_of(url: &str, status: &Status) -> ClientError {
-    match (ErrorDetail::of(status), status.code()) {
-        (Some(ErrorDetail::RateLimited(limit)), _) => {
-            ClientError::RateLimited(Duration::from_millis(limit.retry_after_millis))
-        }
-        (_, Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown) => {
+    if let Some(wait) = asked_to_wait(status) {
+        return ClientError::RateLimited(wait);
+    }
+    match status.code() {
+        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown => {
             ClientError::Unreachable {
                 url: url.to_owned(),
                 reason: status.message().to_owned(),
             }
         }
-        (_, Code::Internal | Code::DataLoss) => ClientError::Protocol(status.message().to_owned()),
+        Code::Internal | Code::DataLoss => ClientError::Protocol(status.message().to_owned()),
         _ => ClientError::Refused(status.message().to_owned()),
     }
 }

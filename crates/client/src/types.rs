@@ -2,6 +2,29 @@
 
 use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
 
+/// Where to register, and what the server asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// The server's address: `https://` with or `http://` without encryption.
+    pub server: String,
+    /// The certificate, in PEM, that certifies the server's; `None` for those that browsers trust.
+    /// The device remembers it.
+    pub authority: Option<String>,
+    /// The code that the server asks for, where it does.
+    pub code: Option<String>,
+}
+
+impl Registration {
+    /// At a server that asks for nothing else.
+    #[must_use]
+    pub fn at(server: &str) -> Self {
+        Self {
+            server: server.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A group that this device knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {

@@ -16,6 +16,8 @@ use crate::{
     follower::CheckedKeyPackage,
     hub::{Hub, Topic},
     limits::USERS_PER_TAKE_MAX,
+    registration::hash,
+    server::Registration,
     store::{Device, Published, Registered, Store, Take, Taken},
 };
 
@@ -23,7 +25,8 @@ use crate::{
 pub(crate) struct Accounts {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
-    auth: Authenticator,
+    auth: Arc<Authenticator>,
+    registration: Registration,
 }
 
 /// The KeyPackages of a user's devices; `None` where the user is not known here.
@@ -31,8 +34,18 @@ pub(crate) type OfUser = (UserId, Option<Vec<Vec<u8>>>);
 
 impl Accounts {
     /// Accounts that are kept in `store`; what devices are told goes through `hub`.
-    pub(crate) fn new(store: Arc<dyn Store>, hub: Arc<Hub>, auth: Authenticator) -> Self {
-        Self { store, hub, auth }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        hub: Arc<Hub>,
+        auth: Arc<Authenticator>,
+        registration: Registration,
+    ) -> Self {
+        Self {
+            store,
+            hub,
+            auth,
+            registration,
+        }
     }
 
     /// Who is asking.
@@ -45,6 +58,7 @@ impl Accounts {
         &self,
         certificate: &[u8],
         proof: &[u8],
+        code: &str,
         now: UnixMillis,
     ) -> Result<(), Refusal> {
         if certificate.len() > CERTIFICATE_BYTES_MAX {
@@ -68,10 +82,21 @@ impl Accounts {
         possession.verify(&key, proof).map_err(|_| {
             Refusal::Unauthenticated("proof_of_possession: not signed by the device's key")
         })?;
-        match self.store.register(&certificate)? {
+        let registered = match self.registration {
+            Registration::Open => self.store.register(&certificate)?,
+            Registration::Code => {
+                let code = hash(code);
+                self.store.register_with_code(&certificate, &code, now)?
+            }
+        };
+        match registered {
             Registered::Done => Ok(()),
             Registered::NameTaken => Err(Refusal::Taken("the name belongs to somebody else")),
             Registered::DeviceTaken => Err(Refusal::Taken("the device id belongs to another")),
+            Registered::CodeRefused => Err(Refusal::NotAllowed(
+                "this server asks for a registration code, and this is none, or it was used or \
+                 has expired",
+            )),
         }
     }
 

@@ -11,16 +11,17 @@ use std::{
 };
 
 use conclave_protocol::{
-    Challenge, DeviceId, UnixMillis,
+    Challenge, DeviceId, UnixMillis, UserId,
     limits::{CHALLENGE_LIFETIME, TOKEN_LIFETIME},
 };
 use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::{error::Refusal, limits::USED_CHALLENGES_MAX, store::Device};
 
 const RANDOM_BYTES: usize = 8;
-const TOKEN_BYTES: usize = 16 + 8 + 32;
+const CLAIMS_BYTES: usize = 16 + 16 + 8;
+const TOKEN_BYTES: usize = CLAIMS_BYTES + 32;
 
 /// A token, and when it expires.
 pub(crate) struct Token {
@@ -28,6 +29,15 @@ pub(crate) struct Token {
     pub(crate) text: String,
     /// When it is worth nothing any more.
     pub(crate) expires: UnixMillis,
+}
+
+/// Who a token was given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The device.
+    pub(crate) device: DeviceId,
+    /// Its user: half a hash of the name, to tell users apart without asking the store.
+    pub(crate) user: [u8; 16],
 }
 
 /// Makes and checks challenges and tokens.
@@ -99,35 +109,42 @@ impl Authenticator {
     ) -> Result<Token, Refusal> {
         // The same words for both, so that nobody learns which devices are registered.
         let refused = Refusal::Unauthenticated("no registered device signed the challenge");
-        let answered = device
+        let device = device
             .filter(|device| device.address.device == challenge.device)
-            .is_some_and(|device| challenge.verify(&device.signature_key, signature).is_ok());
-        if !answered {
-            return Err(refused);
-        }
+            .filter(|device| challenge.verify(&device.signature_key, signature).is_ok())
+            .ok_or(refused)?;
         self.use_up(challenge, now)?;
-        Ok(self.token(challenge.device, now.after(TOKEN_LIFETIME)))
+        let caller = Caller {
+            device: challenge.device,
+            user: tag(&device.address.user),
+        };
+        Ok(self.token(caller, now.after(TOKEN_LIFETIME)))
     }
 
-    /// The device that a token was given to.
-    pub(crate) fn verify(&self, token: &str, now: UnixMillis) -> Result<DeviceId, Refusal> {
+    /// Who a token was given to.
+    pub(crate) fn verify(&self, token: &str, now: UnixMillis) -> Result<Caller, Refusal> {
         let refused = || Refusal::Unauthenticated("the token is not valid");
         let bytes = parse_hex(token).ok_or_else(refused)?;
-        let (claims, authenticator) = bytes.split_at(16 + 8);
+        let (claims, authenticator) = bytes.split_at(CLAIMS_BYTES);
         self.mac("token", claims)
             .verify_slice(authenticator)
             .map_err(|_| refused())?;
-        let (device, expires) = claims.split_at(16);
+        let (device, rest) = claims.split_at(16);
+        let (user, expires) = rest.split_at(16);
         let expires = expires.try_into().map(u64::from_be_bytes);
         if expires.map_err(|_| refused())? < now.0 {
             return Err(Refusal::Unauthenticated("the token has expired"));
         }
-        DeviceId::try_from(device).map_err(|_| refused())
+        Ok(Caller {
+            device: DeviceId::try_from(device).map_err(|_| refused())?,
+            user: user.try_into().map_err(|_| refused())?,
+        })
     }
 
-    fn token(&self, device: DeviceId, expires: UnixMillis) -> Token {
+    fn token(&self, caller: Caller, expires: UnixMillis) -> Token {
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
-        bytes.extend_from_slice(device.as_bytes());
+        bytes.extend_from_slice(caller.device.as_bytes());
+        bytes.extend_from_slice(&caller.user);
         bytes.extend_from_slice(&expires.0.to_be_bytes());
         let authenticator = self.mac("token", &bytes).finalize().into_bytes();
         bytes.extend_from_slice(&authenticator);
@@ -179,6 +196,14 @@ impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Authenticator(redacted)")
     }
+}
+
+/// Half a hash of a user's name.
+fn tag(user: &UserId) -> [u8; 16] {
+    let hash = Sha256::digest(user.as_str());
+    let mut tag = [0; 16];
+    tag.copy_from_slice(&hash[..16]);
+    tag
 }
 
 fn parse_hex(text: &str) -> Option<[u8; TOKEN_BYTES]> {
@@ -234,7 +259,10 @@ mod tests {
         let token = sign_in(&server, NOW).unwrap();
         assert_eq!(
             server.verify(&token.text, NOW).unwrap(),
-            device().address.device
+            Caller {
+                device: device().address.device,
+                user: tag(&device().address.user),
+            }
         );
         assert!(
             server

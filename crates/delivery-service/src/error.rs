@@ -1,11 +1,11 @@
 //! Why the server does not start, and why it refuses a request.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use conclave_protocol::Sequence;
 use thiserror::Error;
 
-use crate::{ordering::Head, store::StoreError};
+use crate::{edge::ClientVersion, ordering::Head, store::StoreError};
 
 /// Why the server does not start, or stopped before it was told to.
 #[derive(Debug, Error)]
@@ -84,6 +84,17 @@ pub enum ServeError {
     /// The system's random generator failed.
     #[error("the system gives no randomness, and keys cannot be made without")]
     Randomness,
+    /// The certificate or its key can't be used.
+    #[error(
+        "cannot use {} for TLS: {problem}; give a certificate chain and its private key, both in \
+         PEM", .path.display()
+    )]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The transport failed.
     #[error("the server stopped: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -130,6 +141,21 @@ pub(crate) enum Refusal {
     /// There is no room, for now.
     #[error("{0}")]
     Busy(&'static str),
+    /// The caller has asked as often as it may; it may ask again after this.
+    #[error("too many requests; come back later")]
+    TooOften(Duration),
+    /// The service has no room for the request now.
+    #[error("the service is busy; come back later")]
+    Overloaded,
+    /// The request has more bytes than it may.
+    #[error("{0}")]
+    TooLarge(&'static str),
+    /// The program that asks is older than the service still speaks with.
+    #[error("this server needs version {0} of Conclave or a later one; please update")]
+    ClientTooOld(ClientVersion),
+    /// The caller may not do this.
+    #[error("{0}")]
+    NotAllowed(&'static str),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

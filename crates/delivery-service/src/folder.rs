@@ -26,14 +26,7 @@ impl Folder {
     pub(crate) fn open(path: &Path, fresh: &Identity) -> Result<Self, ServeError> {
         let lock = lock(path)?;
         let database = path.join(DATABASE_FILE);
-        let store = SqliteStore::open(&database).map_err(|error| match error {
-            OpenError::Newer { found, known } => ServeError::NewerDatabase {
-                path: database.clone(),
-                found,
-                known,
-            },
-            OpenError::Database(error) => unreadable(&database, &error),
-        })?;
+        let store = open_store(&database)?;
         let identity = store
             .identity(fresh)
             .map_err(|error: StoreError| unreadable(&database, &error))?;
@@ -49,6 +42,31 @@ impl Folder {
             identity,
         })
     }
+}
+
+/// Does something to the store of a server that may be running.
+pub(crate) fn with_store<T>(
+    path: &Path,
+    work: impl FnOnce(&SqliteStore) -> Result<T, StoreError>,
+) -> Result<T, ServeError> {
+    let database = path.join(DATABASE_FILE);
+    // Opening would make one.
+    database.metadata().map_err(|source| ServeError::Folder {
+        folder: path.to_owned(),
+        source,
+    })?;
+    work(&open_store(&database)?).map_err(|error| unreadable(&database, &error))
+}
+
+fn open_store(database: &Path) -> Result<SqliteStore, ServeError> {
+    SqliteStore::open(database).map_err(|error| match error {
+        OpenError::Newer { found, known } => ServeError::NewerDatabase {
+            path: database.to_owned(),
+            found,
+            known,
+        },
+        OpenError::Database(error) => unreadable(database, &error),
+    })
 }
 
 /// The lock ends with the process, however that ends.

@@ -26,6 +26,7 @@ use body::{check_size, hash};
 
 pub(crate) use body::{Body, Handshake};
 pub(crate) use invite::Opening;
+pub(crate) use read::LogPage;
 
 /// Orders and follows groups.
 pub(crate) struct Groups {
@@ -138,8 +139,8 @@ impl Groups {
             message,
             effect,
         })?;
-        if matches!(verdict, Verdict::Accept(_)) {
-            self.hub.hint(Topic::Group(request.group));
+        if let Verdict::Accept(sequence) = &verdict {
+            self.hub.appended(request.group, *sequence);
             if let Effect::Commit { change, .. } = effect {
                 for (joiner, _) in change.welcome.iter().flat_map(|welcome| &welcome.joiners) {
                     self.hub.hint(Topic::Mailbox(*joiner));

@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use conclave_protocol::{DeviceId, GroupId};
+use conclave_protocol::{DeviceId, GroupId, Sequence};
 use tokio::sync::Notify;
+
+use crate::tails::Tails;
 
 /// What there may be something new in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +24,7 @@ pub(crate) enum Topic {
 #[derive(Default)]
 pub(crate) struct Hub {
     bells: Mutex<HashMap<Topic, Vec<Arc<Bell>>>>,
+    tails: Tails,
 }
 
 /// What a subscriber has not looked at yet: at most all that it follows.
@@ -32,8 +35,26 @@ struct Bell {
 }
 
 impl Hub {
-    /// Wakes everyone who follows the topic.
+    /// Wakes everyone who follows the topic, in which anything may have changed.
     pub(crate) fn hint(&self, topic: Topic) {
+        if let Topic::Group(group) = topic {
+            self.tails.forget(group);
+        }
+        self.ring(topic);
+    }
+
+    /// Wakes everyone who follows a group whose log was appended to, up to this entry.
+    pub(crate) fn appended(&self, group: GroupId, head: Sequence) {
+        self.tails.appended(group, head);
+        self.ring(Topic::Group(group));
+    }
+
+    /// The last entries of the logs.
+    pub(crate) fn tails(&self) -> &Tails {
+        &self.tails
+    }
+
+    fn ring(&self, topic: Topic) {
         let bells = self.bells();
         for bell in bells.get(&topic).into_iter().flatten() {
             bell.rung().insert(topic);

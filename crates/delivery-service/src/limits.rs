@@ -19,8 +19,75 @@ pub(crate) const USED_CHALLENGES_MAX: usize = 100_000;
 /// Users whose KeyPackages one request takes.
 pub(crate) const USERS_PER_TAKE_MAX: usize = conclave_protocol::limits::ADDS_PER_COMMIT_MAX;
 
-/// Requests that work on the store or on MLS at one moment; the others wait for their turn.
+/// Requests that work on the store or on MLS at one moment.
 pub(crate) const JOBS_MAX: usize = 64;
+
+/// Requests that wait for their turn to work. Those beyond are told to come back: who waits longer
+/// than a second or two has often given up when the turn comes.
+pub(crate) const JOBS_WAITING_MAX: usize = 1024;
+
+/// Live streams that read the store at one moment, besides the requests: a message to many wakes
+/// them all at once, and requests must not stand in that queue.
+pub(crate) const STREAM_JOBS_MAX: usize = 8;
+
+/// When to come back, for those who found no place to wait.
+pub(crate) const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
+
+/// Addresses, devices or users whose allowances are remembered one by one: some 100 MB.
+pub(crate) const RATE_KEYS_MAX: usize = 1_000_000;
+
+/// How often allowances that are full again are forgotten.
+pub(crate) const RATES_TIDIED_EVERY: Duration = Duration::from_secs(10);
+
+/// Connections at one moment, where the operator says nothing: each takes some 30 KiB.
+pub(crate) const CONNECTIONS_MAX: usize = 20_000;
+
+/// Connections from one address at one moment, where the operator says nothing: an office has one
+/// address.
+pub(crate) const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
+
+/// How long a new connection may take for its TLS handshake, and then for its first words.
+pub(crate) const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request that needs no token: a certificate and two signatures.
+pub(crate) const OPEN_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of requests without a token that are in memory at one moment.
+pub(crate) const OPEN_BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of a request that carries no message for a group: a stock of KeyPackages is the largest.
+pub(crate) const SMALL_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that a client may say on one live stream in all its life: to follow 100,000 groups. One
+/// with more to say opens another.
+pub(crate) const STREAM_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes that a client may send to keep one attachment: the largest, and its framing.
+pub(crate) const BLOB_BODY_BYTES_MAX: usize = conclave_protocol::limits::BLOB_BYTES_MAX * 5 / 4;
+
+/// Bytes of requests with a token that are in memory at one moment.
+pub(crate) const SIGNED_BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How long a client may take to read an answer of at most a few megabytes.
+pub(crate) const ANSWER_READ_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a client may take to read a ratchet tree.
+pub(crate) const TREE_READ_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// How long a live stream may take to say which groups it follows.
+pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the reader of a live stream may take for one event. Who is slower than that reads pages.
+pub(crate) const EVENT_READ_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Bytes of a log's last entries that are kept ready for live streams.
+pub(crate) const TAIL_BYTES_MAX: usize = 64 * 1024;
+
+/// Groups whose last entries are kept ready for live streams.
+pub(crate) const TAILS_MAX: usize = 1024;
+
+/// Live streams of one device: programs that share a home, and connections that died unseen.
+pub(crate) const STREAMS_PER_DEVICE_MAX: usize = 4;
 
 /// Connections that read the database at one moment.
 pub(crate) const READERS_MAX: usize = 8;
@@ -31,9 +98,6 @@ pub(crate) const WRITES_QUEUED_MAX: usize = 4 * JOBS_MAX;
 /// Writes in one commit: enough to make the disk's share small, and few enough that the first does
 /// not wait long for the last.
 pub(crate) const WRITES_PER_COMMIT_MAX: usize = 256;
-
-/// When a client may come back to a service that is overloaded.
-pub(crate) const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
 
 /// Prepared statements that one connection keeps: all there are, and some room.
 pub(crate) const STATEMENTS_MAX: usize = 128;

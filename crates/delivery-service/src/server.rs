@@ -5,29 +5,39 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use conclave_protocol::{UserId, limits::RPC_MESSAGE_BYTES_MAX};
 use conclave_rpc::v1::delivery_service_server::DeliveryServiceServer;
-use tokio::{net::TcpListener, sync::watch};
-use tonic::transport::server::{Router, TcpIncoming};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
+use tonic::server::NamedService;
+use tonic_health::{
+    ServingStatus,
+    server::{HealthReporter, health_reporter},
+};
 
 use crate::{
     accounts::Accounts,
     auth::Authenticator,
     blobs::Blobs,
+    edge::{Bounds, ClientVersion, Gate, RateLimits, Rates, Rules, Tls, listen},
     error::ServeError,
     folder::Folder,
     groups::Groups,
     hub::Hub,
     limits::{
-        CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_TIMEOUT,
+        CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DRAIN_TIMEOUT,
+        HEADER_BYTES_MAX, KEEPALIVE, RATES_TIDIED_EVERY, REQUEST_TIMEOUT,
         REQUESTS_PER_CONNECTION_MAX, RESETS_MAX, STREAM_WINDOW_BYTES,
     },
     retention::{self, Retention},
     service::{Rooms, Service},
     store::{Identity, Store},
 };
+
+type Delivery = DeliveryServiceServer<Service>;
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -43,6 +53,30 @@ pub struct Config {
     pub insecure: bool,
     /// How long things are kept, and how much of them.
     pub retention: Retention,
+    /// The certificate to encrypt with; `None` for plain text.
+    pub tls: Option<Tls>,
+    /// Who may register.
+    pub registration: Registration,
+    /// Clients older than this are told to update.
+    pub minimum_client: Option<ClientVersion>,
+    /// How often devices, users and addresses may ask.
+    pub rates: RateLimits,
+    /// Connections at one moment. Each needs an open file.
+    pub connections: usize,
+    /// Connections from one address at one moment; loopback is not counted.
+    pub connections_per_address: usize,
+    /// How long the health service says that the end is near before anything stops, so that
+    /// whoever balances load looks elsewhere.
+    pub notice: Duration,
+}
+
+/// Who may register a new user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Anybody.
+    Open,
+    /// Who has a registration code, which [`registration_code`](crate::registration_code) makes.
+    Code,
 }
 
 impl Config {
@@ -58,6 +92,13 @@ impl Config {
             data,
             insecure: false,
             retention: Retention::default(),
+            tls: None,
+            registration: Registration::Open,
+            minimum_client: None,
+            rates: RateLimits::default(),
+            connections: CONNECTIONS_MAX,
+            connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
+            notice: Duration::ZERO,
         }
     }
 }
@@ -67,7 +108,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     folder: Folder,
-    retention: Retention,
+    tls: Option<TlsAcceptor>,
+    config: Config,
 }
 
 impl Server {
@@ -79,10 +121,11 @@ impl Server {
         if UserId::new("user", &config.server_name).is_err() {
             return Err(ServeError::ServerName);
         }
-        if !config.insecure && !config.listen.ip().is_loopback() {
+        let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
+        if tls.is_none() && !config.insecure && !config.listen.ip().is_loopback() {
             return Err(ServeError::Plaintext(config.listen));
         }
-        let folder = open_folder(config.data, config.server_name).await?;
+        let folder = open_folder(config.data.clone(), config.server_name.clone()).await?;
         let failed = |source| ServeError::Listen {
             address: config.listen,
             source,
@@ -93,7 +136,8 @@ impl Server {
             listener,
             address,
             folder,
-            retention: config.retention,
+            tls,
+            config,
         })
     }
 
@@ -103,8 +147,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` resolves, then ends the live streams, finishes the requests that
-    /// run, and closes the store.
+    /// Serves until `shutdown` resolves, then says so to who asks for its health, ends the live
+    /// streams, finishes the requests that run, and closes the store.
     ///
     /// # Errors
     /// [`ServeError::Transport`].
@@ -117,12 +161,21 @@ impl Server {
             identity,
         } = self.folder;
         let store: Arc<dyn Store> = Arc::new(store);
-        let kept = retention::keep(Arc::clone(&store), self.retention, stopping.clone());
+        let kept = retention::keep(Arc::clone(&store), self.config.retention, stopping.clone());
         let kept = tokio::spawn(kept);
-        let service = service(store, identity, &self.retention, stopping.clone());
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let rates = Arc::new(Rates::new(&self.config.rates));
+        let _tidying = AbortOnDrop(tokio::spawn(tidy(Arc::clone(&rates))));
+        let service = service(store, identity, &self.config, rates, stopping.clone());
+        let bounds = Bounds {
+            connections: self.config.connections,
+            per_address: self.config.connections_per_address,
+        };
+        let incoming = listen(self.listener, self.tls, bounds);
+        let (health, health_service) = health_reporter();
+        health.set_serving::<Delivery>().await;
+        let router = builder().add_service(service).add_service(health_service);
         let mut stopped = stopping;
-        let serving = router(service).serve_with_incoming_shutdown(incoming, async move {
+        let serving = router.serve_with_incoming_shutdown(incoming, async move {
             // An error means that nobody can say stop any more, which is said thereby.
             let _ = stopped.wait_for(|stopping| *stopping).await;
         });
@@ -130,7 +183,7 @@ impl Server {
         tracing::info!("serving");
         tokio::select! {
             served = &mut serving => return Ok(served?),
-            () = shutdown => {}
+            () = give_notice(shutdown, health, self.config.notice) => {}
         }
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -143,6 +196,41 @@ impl Server {
             tracing::warn!("retention ended before it was told to");
         }
         Ok(())
+    }
+}
+
+/// Completes some time after `shutdown` does, and after the health service has said so.
+async fn give_notice(
+    shutdown: impl Future<Output = ()>,
+    mut health: HealthReporter,
+    notice: Duration,
+) {
+    shutdown.await;
+    let names = ["", <Delivery as NamedService>::NAME];
+    for name in names {
+        health
+            .set_service_status(name, ServingStatus::NotServing)
+            .await;
+    }
+    tokio::time::sleep(notice).await;
+    for name in names {
+        // Ends the streams of those who watch.
+        health.clear_service_status(name).await;
+    }
+}
+
+async fn tidy(rates: Arc<Rates>) {
+    loop {
+        tokio::time::sleep(RATES_TIDIED_EVERY).await;
+        rates.tidy();
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -164,25 +252,34 @@ async fn open_folder(path: PathBuf, server_name: String) -> Result<Folder, Serve
 fn service(
     store: Arc<dyn Store>,
     identity: Identity,
-    retention: &Retention,
+    config: &Config,
+    rates: Arc<Rates>,
     stopping: watch::Receiver<bool>,
-) -> DeliveryServiceServer<Service> {
+) -> Gate<Delivery> {
     let hub = Arc::new(Hub::default());
-    let auth = Authenticator::new(identity.server_name, identity.secret);
+    let auth = Arc::new(Authenticator::new(identity.server_name, identity.secret));
+    let rules = Rules::new(Arc::clone(&auth), Arc::clone(&rates), config.minimum_client);
     let rooms = Rooms {
-        accounts: Accounts::new(Arc::clone(&store), Arc::clone(&hub), auth),
+        accounts: Accounts::new(
+            Arc::clone(&store),
+            Arc::clone(&hub),
+            auth,
+            config.registration,
+        ),
         groups: Groups::new(Arc::clone(&store), Arc::clone(&hub)),
-        blobs: Blobs::new(Arc::clone(&store), retention),
+        blobs: Blobs::new(Arc::clone(&store), &config.retention),
         hub,
         store,
+        rates,
     };
-    DeliveryServiceServer::new(Service::new(rooms, stopping))
+    let service = DeliveryServiceServer::new(Service::new(rooms, stopping))
         .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
+    Gate::new(service, rules)
 }
 
 /// No limit of the transport is left to its default.
-fn router(service: DeliveryServiceServer<Service>) -> Router {
+fn builder() -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .timeout(REQUEST_TIMEOUT)
         .concurrency_limit_per_connection(REQUESTS_PER_CONNECTION_MAX as usize)
@@ -194,5 +291,4 @@ fn router(service: DeliveryServiceServer<Service>) -> Router {
         .http2_max_local_error_reset_streams(Some(RESETS_MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .add_service(service)
 }

@@ -1,5 +1,7 @@
 //! The one place where refusals become gRPC statuses.
 
+use std::time::Duration;
+
 use conclave_rpc::{ErrorDetail, v1};
 use tonic::Status;
 
@@ -24,11 +26,17 @@ impl From<Refusal> for Status {
             })
             .into_status(text),
             Refusal::Taken(_) => Self::already_exists(text),
-            Refusal::Busy(_) => Self::resource_exhausted(text),
-            Refusal::Store(StoreError::Overloaded) => ErrorDetail::RateLimited(v1::RateLimited {
-                retry_after_millis: OVERLOAD_RETRY.as_secs() * 1000,
+            Refusal::TooOften(wait) => retry_after(wait).into_status(text),
+            Refusal::Overloaded | Refusal::Store(StoreError::Overloaded) => {
+                retry_after(OVERLOAD_RETRY).into_status(text)
+            }
+            Refusal::TooLarge(_) => Self::out_of_range(text),
+            Refusal::ClientTooOld(minimum) => ErrorDetail::ClientTooOld(v1::ClientTooOld {
+                minimum_version: minimum.to_string(),
             })
             .into_status(text),
+            Refusal::NotAllowed(_) => Self::permission_denied(text),
+            Refusal::Busy(_) => Self::resource_exhausted(text),
             Refusal::Store(_) | Refusal::Internal(_) => {
                 // What went wrong inside is for the operator; the client can only try again.
                 tracing::error!(error = %text, "a request failed");
@@ -36,4 +44,11 @@ impl From<Refusal> for Status {
             }
         }
     }
+}
+
+fn retry_after(wait: Duration) -> ErrorDetail {
+    ErrorDetail::RateLimited(v1::RateLimited {
+        // At least one: zero would read as not given.
+        retry_after_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1),
+    })
 }

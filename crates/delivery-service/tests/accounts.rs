@@ -34,6 +34,7 @@ async fn a_name_belongs_to_who_registered_it_first() {
         let request = v1::RegisterRequest {
             certificate: certificate.clone().into(),
             proof_of_possession: proof.to_vec().into(),
+            registration_code: String::new(),
         };
         let refused = copy.rpc.register(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);

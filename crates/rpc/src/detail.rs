@@ -10,7 +10,7 @@ use crate::v1;
 const TYPE_PREFIX: &str = "type.googleapis.com/conclave.delivery.v1.";
 
 /// What rides along with a status for the client to act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorDetail {
     /// The message is of another epoch: catch up, then make it anew.
@@ -19,6 +19,8 @@ pub enum ErrorDetail {
     TooLate(v1::TooLate),
     /// Come back later.
     RateLimited(v1::RateLimited),
+    /// The program that asks has to be updated.
+    ClientTooOld(v1::ClientTooOld),
 }
 
 impl ErrorDetail {
@@ -35,6 +37,11 @@ impl ErrorDetail {
             Self::RateLimited(detail) => (
                 Code::ResourceExhausted,
                 "RateLimited",
+                detail.encode_to_vec(),
+            ),
+            Self::ClientTooOld(detail) => (
+                Code::FailedPrecondition,
+                "ClientTooOld",
                 detail.encode_to_vec(),
             ),
         };
@@ -61,6 +68,7 @@ impl ErrorDetail {
                 "WrongEpoch" => v1::WrongEpoch::decode(value).ok().map(Self::WrongEpoch),
                 "TooLate" => v1::TooLate::decode(value).ok().map(Self::TooLate),
                 "RateLimited" => v1::RateLimited::decode(value).ok().map(Self::RateLimited),
+                "ClientTooOld" => v1::ClientTooOld::decode(value).ok().map(Self::ClientTooOld),
                 _ => None,
             }
         })

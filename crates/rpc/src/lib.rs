@@ -27,3 +27,6 @@ pub const AUTHORIZATION: &str = "authorization";
 
 /// What stands before the token in [`AUTHORIZATION`].
 pub const BEARER: &str = "Bearer ";
+
+/// Metadata key of the client's version, such as `0.2.0`.
+pub const VERSION: &str = "conclave-version";

@@ -7,12 +7,14 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use zeroize::Zeroizing;
 
 use super::{Local, random, random_key};
-use crate::ClientError;
+use crate::{ClientError, Registration};
 
 /// A device, its user, and where they are registered.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) server_url: String,
+    /// What certifies the server, in PEM, where that is not who certifies everybody's.
+    pub(crate) server_ca: Option<String>,
     pub(crate) server_name: String,
     pub(crate) certificate: DeviceCertificate,
     pub(crate) signature_key: SigningKey,
@@ -37,7 +39,7 @@ impl Account {
         let row = database
             .query_row(
                 "SELECT server_url, server_name, certificate, signature_seed, identity_seed,
-                        registered
+                        registered, server_ca
                  FROM account",
                 [],
                 |row| Ok(Self::from_row(row)),
@@ -49,7 +51,7 @@ impl Account {
     /// A new account that the service does not know yet, or the one that an earlier attempt left.
     pub(super) fn draft(
         database: &Connection,
-        server_url: &str,
+        registration: &Registration,
         server_name: &str,
         name: &str,
         now: UnixMillis,
@@ -59,18 +61,20 @@ impl Account {
             Some(account) if account.registered => {
                 Err(ClientError::AlreadyRegistered(account.user().to_string()))
             }
-            Some(account) if *account.user() == user && account.server_url == server_url => {
-                Ok(account)
-            }
+            Some(account) if *account.user() == user && account.is_at(registration) => Ok(account),
             _ => {
-                let account = Self::new(user, server_url, now);
+                let account = Self::new(user, registration, now);
                 account.store(database)?;
                 Ok(account)
             }
         }
     }
 
-    fn new(user: UserId, server_url: &str, now: UnixMillis) -> Self {
+    fn is_at(&self, registration: &Registration) -> bool {
+        self.server_url == registration.server && self.server_ca == registration.authority
+    }
+
+    fn new(user: UserId, registration: &Registration, now: UnixMillis) -> Self {
         let (identity_key, signature_key) = (random_key(), random_key());
         let server_name = user.domain().to_owned();
         let address = DeviceAddress {
@@ -79,7 +83,8 @@ impl Account {
         };
         let claims = DeviceClaims::starting(address, signature_key.verifying_key(), now);
         Self {
-            server_url: server_url.to_owned(),
+            server_url: registration.server.clone(),
+            server_ca: registration.authority.clone(),
             server_name,
             certificate: DeviceCertificate::issue(claims, &identity_key),
             signature_key,
@@ -90,7 +95,7 @@ impl Account {
 
     fn store(&self, database: &Connection) -> Result<(), ClientError> {
         database.execute(
-            "INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?, 1)",
+            "INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?, 1, ?)",
             (
                 &self.server_url,
                 &self.server_name,
@@ -98,6 +103,7 @@ impl Account {
                 self.signature_key.seed().as_slice(),
                 self.identity_key.seed().as_slice(),
                 self.registered,
+                &self.server_ca,
             ),
         )?;
         Ok(())
@@ -113,6 +119,7 @@ impl Account {
             signature_key: SigningKey::from_seed(&Zeroizing::new(row.get(3)?)),
             identity_key: SigningKey::from_seed(&Zeroizing::new(row.get(4)?)),
             registered: row.get(5)?,
+            server_ca: row.get(6)?,
         })
     }
 }

@@ -184,7 +184,14 @@ mod tests {
     fn a_changed_identity_key_is_refused_and_nothing_of_its_company_kept() {
         let home = tempfile::tempdir().unwrap();
         let url = "http://127.0.0.1:1";
-        let mut local = Local::create(home.path(), url, "here", "alice", UnixMillis(0)).unwrap();
+        let mut local = Local::create(
+            home.path(),
+            &crate::Registration::at(url),
+            "here",
+            "alice",
+            UnixMillis(0),
+        )
+        .unwrap();
         // The transaction is committed all the same, as when a Welcome is dropped.
         let mut pin = |certificates: &[DeviceCertificate]| {
             let pinned = local.write(|tx| Ok(tx.pin_all(certificates.iter())));

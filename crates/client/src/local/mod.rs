@@ -24,7 +24,7 @@ pub(crate) use self::{
     groups::user_named,
     outbox::{Step, add_intents},
 };
-use crate::ClientError;
+use crate::{ClientError, Registration};
 
 /// The local database of a registered device, and the engine that acts for it.
 pub(crate) struct Local {
@@ -47,13 +47,13 @@ impl Local {
     /// earlier goes on with the keys it had.
     pub(crate) fn create(
         home: &Path,
-        server_url: &str,
+        registration: &Registration,
         server_name: &str,
         name: &str,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
         let database = schema::open(home, true)?;
-        let account = Account::draft(&database, server_url, server_name, name, now)?;
+        let account = Account::draft(&database, registration, server_name, name, now)?;
         Self::new(database, account)
     }
 

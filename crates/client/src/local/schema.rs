@@ -7,12 +7,15 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-const SCHEMA: &str = "
+/// What certifies the server, in PEM, where that is not who certifies everybody's.
+const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
+
+const SCHEMA_1: &str = "
     -- Who this device is and where it is registered; one row.
     CREATE TABLE account (
         only            INTEGER PRIMARY KEY CHECK (only = 1),
@@ -100,14 +103,13 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        SCHEMA_VERSION => {}
-        _ => return Err(ClientError::NewerHome),
+    // Each brings the schema from the version of its place to the next.
+    let migrations = [SCHEMA_1, SCHEMA_2];
+    let missing = migrations.get(version as usize..);
+    for migration in missing.ok_or(ClientError::NewerHome)? {
+        transaction.execute_batch(migration)?;
     }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(transaction.commit()?)
 }
 
@@ -137,4 +139,35 @@ fn restrict(path: &Path) -> Result<(), ClientError> {
 #[cfg(not(unix))]
 fn restrict(_path: &Path) -> Result<(), ClientError> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_of_the_first_version_is_brought_up_to_date_and_a_later_one_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let old = Connection::open(home.path().join("client.db")).unwrap();
+        old.execute_batch(SCHEMA_1).unwrap();
+        let row = "INSERT INTO account VALUES (1, 'http://here', 'here', x'', x'', x'', 1, 0)";
+        old.execute_batch(row).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let opened = open(home.path(), false).unwrap();
+            let kept: (String, Option<String>) = opened
+                .query_row("SELECT server_url, server_ca FROM account", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .unwrap();
+            assert_eq!(kept, ("http://here".to_owned(), None));
+        }
+        let newer = Connection::open(home.path().join("client.db")).unwrap();
+        let next = SCHEMA_VERSION + 1;
+        newer.pragma_update(None, "user_version", next).unwrap();
+        drop(newer);
+        let refused = open(home.path(), false);
+        assert!(matches!(refused, Err(ClientError::NewerHome)));
+    }
 }

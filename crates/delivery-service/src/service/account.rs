@@ -14,7 +14,8 @@ impl Service {
         let now = clock::now();
         self.job(move |rooms| {
             let proof = &body.proof_of_possession;
-            rooms.accounts.register(&body.certificate, proof, now)
+            let code = &body.registration_code;
+            rooms.accounts.register(&body.certificate, proof, code, now)
         })
         .await?;
         Ok(Response::new(v1::RegisterResponse {}))

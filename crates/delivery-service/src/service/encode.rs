@@ -99,10 +99,10 @@ pub(super) fn event(event: v1::stream_response::Event) -> v1::StreamResponse {
     v1::StreamResponse { event: Some(event) }
 }
 
-pub(super) fn group_entry(group: GroupId, entry: Entry) -> v1::StreamResponse {
+pub(super) fn group_entry(group: GroupId, entry: v1::LogEntry) -> v1::StreamResponse {
     event(v1::stream_response::Event::Entry(v1::GroupEntry {
         group_id: id(group.as_bytes()),
-        entry: Some(log_entry(entry)),
+        entry: Some(entry),
     }))
 }
 

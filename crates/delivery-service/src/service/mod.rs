@@ -1,6 +1,7 @@
 //! The gRPC service, thin: decode, authenticate, ask the rooms behind, encode.
 
 mod account;
+mod attendance;
 mod blob;
 mod encode;
 mod group;
@@ -10,14 +11,23 @@ mod stream;
 use std::sync::Arc;
 
 use conclave_protocol::{DeviceId, UnixMillis};
-use conclave_rpc::{AUTHORIZATION, BEARER, v1, v1::delivery_service_server::DeliveryService};
-use tokio::sync::{Semaphore, watch};
+use conclave_rpc::{v1, v1::delivery_service_server::DeliveryService};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::attendance::Attendance;
 use crate::{
-    accounts::Accounts, blobs::Blobs, clock, error::Refusal, groups::Groups, hub::Hub,
-    limits::JOBS_MAX, store::Store,
+    accounts::Accounts,
+    auth::Caller,
+    blobs::Blobs,
+    clock,
+    edge::{Cost, Peer, Rates},
+    error::Refusal,
+    groups::Groups,
+    hub::Hub,
+    limits::{JOBS_MAX, JOBS_WAITING_MAX, STREAM_JOBS_MAX},
+    store::Store,
 };
 
 /// What a streamed answer is made of.
@@ -30,13 +40,18 @@ pub(crate) struct Rooms {
     pub(crate) groups: Groups,
     pub(crate) blobs: Blobs,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) rates: Arc<Rates>,
 }
 
 /// The interface.
 #[derive(Clone)]
 pub(crate) struct Service {
     rooms: Arc<Rooms>,
+    /// Places to work or to wait for a turn.
+    places: Arc<Semaphore>,
     jobs: Arc<Semaphore>,
+    stream_jobs: Arc<Semaphore>,
+    attendance: Arc<Attendance>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -52,31 +67,55 @@ impl Service {
     pub(crate) fn new(rooms: Rooms, stopping: watch::Receiver<bool>) -> Self {
         Self {
             rooms: Arc::new(rooms),
+            places: Arc::new(Semaphore::new(JOBS_MAX + JOBS_WAITING_MAX)),
             jobs: Arc::new(Semaphore::new(JOBS_MAX)),
+            stream_jobs: Arc::new(Semaphore::new(STREAM_JOBS_MAX)),
+            attendance: Arc::default(),
             stopping,
         }
     }
 
     fn identify<T>(&self, request: Request<T>) -> Result<Authenticated<T>, Status> {
-        let now = clock::now();
-        let header = request.metadata().get(AUTHORIZATION);
-        let token = header
-            .and_then(|header| header.to_str().ok()?.strip_prefix(BEARER))
-            .ok_or(Refusal::Unauthenticated("no token"))?;
+        // The gate in front has read the token.
+        let caller = request.extensions().get::<Caller>();
+        let caller = caller.ok_or(Refusal::Unauthenticated("no token"))?.device;
         Ok(Authenticated {
-            caller: self.rooms.accounts.auth().verify(token, now)?,
-            now,
+            caller,
+            now: clock::now(),
             body: request.into_inner(),
         })
     }
 
-    /// Runs what blocks away from the event loop; of such jobs only so many run at once. A job goes
-    /// on when its request is given up: what it wrote is found by the retry.
+    /// Knows the sender of a request that costs more than others, and counts that.
+    fn charge<T>(&self, request: Request<T>, cost: Cost) -> Result<Authenticated<T>, Status> {
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            self.rooms.rates.spend(caller, cost)?;
+        }
+        self.identify(request)
+    }
+
+    /// Runs what blocks away from the event loop. Only so many such jobs run at once and only so
+    /// many wait; the others are refused. A job goes on when its request is given up: what it wrote
+    /// is found by the retry.
     async fn job<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Rooms) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Status> {
+        let _place = self.places.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let turn = Arc::clone(&self.jobs).acquire_owned().await;
+        self.run(turn, work).await
+    }
+
+    /// A live stream's turn to read. There are no more of them than streams, so all may wait.
+    async fn stream_turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.stream_jobs).acquire_owned().await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        turn: Result<OwnedSemaphorePermit, AcquireError>,
+        work: impl FnOnce(&Rooms) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Status> {
         let rooms = Arc::clone(&self.rooms);
         let job = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -110,6 +149,9 @@ impl DeliveryService for Service {
         &self,
         request: Request<v1::RegisterRequest>,
     ) -> Result<Response<v1::RegisterResponse>, Status> {
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            self.rooms.rates.registration_from(peer.address().ip())?;
+        }
         self.register_device(request.into_inner()).await
     }
 
@@ -138,21 +180,22 @@ impl DeliveryService for Service {
         &self,
         request: Request<v1::TakeKeyPackagesRequest>,
     ) -> Result<Response<v1::TakeKeyPackagesResponse>, Status> {
-        self.take(self.identify(request)?).await
+        let cost = Cost::Take(request.get_ref().users.len());
+        self.take(self.charge(request, cost)?).await
     }
 
     async fn create_group(
         &self,
         request: Request<v1::CreateGroupRequest>,
     ) -> Result<Response<v1::CreateGroupResponse>, Status> {
-        self.create(self.identify(request)?).await
+        self.create(self.charge(request, Cost::Group)?).await
     }
 
     async fn submit(
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
-        self.append(self.identify(request)?).await
+        self.append(self.charge(request, Cost::Submission)?).await
     }
 
     async fn read_log(
@@ -257,6 +300,7 @@ impl DeliveryService for Service {
         &self,
         request: Request<Streaming<v1::StreamRequest>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        Ok(self.open_stream(self.identify(request)?))
+        let peer = request.extensions().get::<Peer>().cloned();
+        Ok(self.open_stream(self.identify(request)?, peer))
     }
 }

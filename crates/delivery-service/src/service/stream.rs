@@ -7,15 +7,21 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use conclave_protocol::{DeviceId, GroupId, Sequence, limits::FOLLOWED_GROUPS_MAX};
 use conclave_rpc::{EdgeError, ErrorDetail, cursor, group_id, v1, v1::stream_request::Request};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
 
 use super::{Authenticated, Events, Service, encode};
 use crate::{
+    edge::Peer,
     error::Refusal,
+    groups::LogPage,
     hub::{Subscription, Topic},
-    limits::{STREAM_EVENTS_MAX, STREAM_PAGE_BYTES, STREAM_PAGE_ENTRIES},
+    limits::{
+        EVENT_READ_TIMEOUT, STREAM_EVENTS_MAX, STREAM_OPEN_TIMEOUT, STREAM_PAGE_BYTES,
+        STREAM_PAGE_ENTRIES,
+    },
+    tails::{Reading, Rest},
 };
 
 /// How far the reader of a topic is.
@@ -23,6 +29,9 @@ struct Cursor {
     after: Sequence,
     /// Whether it was told that it has everything that existed when it began.
     caught_up: bool,
+    /// Whether the reader was a member when all before was read. It then may read up to the next
+    /// Commit without being asked again: only a Commit ends a membership.
+    is_member: bool,
 }
 
 /// One live stream.
@@ -33,6 +42,7 @@ struct Stream {
     cursors: HashMap<Topic, Cursor>,
     turns: Turns,
     events: mpsc::Sender<Result<v1::StreamResponse, Status>>,
+    peer: Option<Peer>,
 }
 
 /// The topics that may have something new, each once.
@@ -60,6 +70,7 @@ impl Service {
     pub(super) fn open_stream(
         &self,
         request: Authenticated<Streaming<v1::StreamRequest>>,
+        peer: Option<Peer>,
     ) -> Response<Events<v1::StreamResponse>> {
         let (events, receiver) = mpsc::channel(STREAM_EVENTS_MAX);
         let stream = Stream {
@@ -69,7 +80,9 @@ impl Service {
             cursors: HashMap::new(),
             turns: Turns::default(),
             events: events.clone(),
+            peer,
         };
+        let presence = self.attendance.enter(request.caller);
         let mut stopping = self.stopping.clone();
         let serving = async move {
             if let End::Failed(status) = stream.run(request.body).await {
@@ -81,6 +94,7 @@ impl Service {
             tokio::select! {
                 // An error means that the server is gone, which is a reason to stop too.
                 _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = presence.replaced() => {}
                 () = serving => {}
             }
         });
@@ -100,7 +114,8 @@ impl Stream {
         &mut self,
         mut requests: Streaming<v1::StreamRequest>,
     ) -> Result<std::convert::Infallible, End> {
-        match next(&mut requests).await? {
+        let opening = timeout(STREAM_OPEN_TIMEOUT, next(&mut requests)).await;
+        match opening.map_err(|_| Status::deadline_exceeded("the stream was not opened"))?? {
             Some(Request::Open(open)) => self.open(&open)?,
             _ => return Err(EdgeError::new("request", "a stream begins with open").into()),
         }
@@ -155,8 +170,12 @@ impl Stream {
         }
         // Following comes before reading, so that nothing in between is missed.
         self.subscription.follow(topic);
-        let caught_up = false;
-        self.cursors.insert(topic, Cursor { after, caught_up });
+        let cursor = Cursor {
+            after,
+            caught_up: false,
+            is_member: false,
+        };
+        self.cursors.insert(topic, cursor);
         self.turns.add(topic);
         Ok(())
     }
@@ -189,9 +208,10 @@ impl Stream {
     /// Whether the mailbox has no more.
     async fn send_mailbox(&mut self, topic: Topic, after: Sequence) -> Result<bool, End> {
         let caller = self.caller;
+        let turn = self.service.stream_turn().await;
         let items = self
             .service
-            .job(move |rooms| {
+            .run(turn, move |rooms| {
                 let items = rooms
                     .store
                     .read_mailbox(caller, after.0, STREAM_PAGE_ENTRIES)?;
@@ -221,34 +241,86 @@ impl Stream {
         group: GroupId,
         after: Sequence,
     ) -> Result<bool, End> {
+        if let Some(rest) = self.ready(topic, group, after) {
+            return self.send_ready(topic, group, rest).await;
+        }
+        let turn = self.service.stream_turn().await;
+        // Somebody else may have read it while this one waited.
+        if let Some(rest) = self.ready(topic, group, after) {
+            drop(turn);
+            return self.send_ready(topic, group, rest).await;
+        }
         let caller = self.caller;
-        let read = self.service.job(move |rooms| {
+        let reading = self.service.rooms.hub.tails().reading();
+        let read = self.service.run(turn, move |rooms| {
             let groups = &rooms.groups;
             groups.read(group, caller, after, STREAM_PAGE_ENTRIES, STREAM_PAGE_BYTES)
         });
-        let page = match read.await {
-            Ok(page) => page,
+        match read.await {
+            Ok(page) => self.send_page(topic, group, reading, page).await,
             Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {
-                return self.end_group(topic, group).await;
+                self.end_group(topic, group).await
             }
             Err(status) => match ErrorDetail::of(&status) {
                 Some(ErrorDetail::TooLate(detail)) => {
                     self.unfollow(topic);
                     self.send(encode::too_late(group, detail)).await?;
-                    return Ok(true);
+                    Ok(true)
                 }
-                _ => return Err(End::Failed(status)),
+                _ => Err(End::Failed(status)),
             },
-        };
-        let mut at = after;
-        for entry in page.entries {
-            at = entry.sequence;
+        }
+    }
+
+    /// What is ready to be sent to a member.
+    fn ready(&self, topic: Topic, group: GroupId, after: Sequence) -> Option<Rest> {
+        self.cursors.get(&topic).filter(|cursor| cursor.is_member)?;
+        self.service.rooms.hub.tails().after(group, after)
+    }
+
+    /// Sends what is ready, up to the first Commit. Whether that is all there is.
+    async fn send_ready(&mut self, topic: Topic, group: GroupId, rest: Rest) -> Result<bool, End> {
+        for entry in rest.entries {
+            let at = Sequence(entry.sequence);
+            let is_commit = entry.kind() == v1::EntryKind::Commit;
+            self.send(encode::group_entry(group, entry)).await?;
+            self.advance(topic, at);
+            if is_commit {
+                self.set_member(topic, false);
+                return Ok(false);
+            }
+        }
+        Ok(rest.is_all)
+    }
+
+    async fn send_page(
+        &mut self,
+        topic: Topic,
+        group: GroupId,
+        reading: Reading,
+        page: LogPage,
+    ) -> Result<bool, End> {
+        let entries: Vec<_> = page.entries.into_iter().map(encode::log_entry).collect();
+        if page.is_member {
+            self.service
+                .rooms
+                .hub
+                .tails()
+                .keep(group, reading, &entries, page.readable);
+        }
+        let mut at = self
+            .cursors
+            .get(&topic)
+            .map_or(page.readable, |cursor| cursor.after);
+        for entry in entries {
+            at = Sequence(entry.sequence);
             self.send(encode::group_entry(group, entry)).await?;
             self.advance(topic, at);
         }
         if at < page.readable {
             return Ok(false);
         }
+        self.set_member(topic, page.is_member);
         if page.is_member {
             self.tell_caught_up(topic, Some(group)).await?;
             Ok(true)
@@ -278,8 +350,23 @@ impl Stream {
         }
     }
 
+    fn set_member(&mut self, topic: Topic, is_member: bool) {
+        if let Some(cursor) = self.cursors.get_mut(&topic) {
+            cursor.is_member = is_member;
+        }
+    }
+
     async fn send(&self, event: v1::StreamResponse) -> Result<(), End> {
-        self.events.send(Ok(event)).await.map_err(|_| End::Closed)
+        match timeout(EVENT_READ_TIMEOUT, self.events.send(Ok(event))).await {
+            Ok(sent) => sent.map_err(|_| End::Closed),
+            Err(_) => {
+                // What waits for a reader who does not read is memory that others could use.
+                if let Some(peer) = &self.peer {
+                    peer.hang_up();
+                }
+                Err(End::Closed)
+            }
+        }
     }
 }
 

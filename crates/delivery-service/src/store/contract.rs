@@ -38,6 +38,7 @@ macro_rules! contract {
 contract![
     the_first_identity_stays,
     names_and_devices_have_one_owner,
+    a_registration_code_lets_one_device_in,
     a_key_package_is_handed_out_once,
     a_stock_is_bounded_and_fresh,
     one_of_many_commits_wins_each_epoch,
@@ -192,6 +193,34 @@ fn names_and_devices_have_one_owner(store: &dyn Store) {
     assert_eq!(register(certify("bob@here", 3, 7)), Registered::Done);
     let known = store.device(device(1)).unwrap().unwrap();
     assert!(known.is_of(&certify("alice@here", 1, 9)));
+}
+
+fn a_registration_code_lets_one_device_in(store: &dyn Store) {
+    let (code, late) = ([1; 32], [2; 32]);
+    let put = |code, expires, now| {
+        let (expires, now) = (UnixMillis(expires), UnixMillis(now));
+        store.put_registration_code(code, expires, now).unwrap();
+    };
+    put(&code, 100, 0);
+    put(&late, 50, 0);
+    let register = |certificate, code, now| {
+        store
+            .register_with_code(&certificate, code, UnixMillis(now))
+            .unwrap()
+    };
+    let alice = || certify("alice@here", 1, 9);
+    assert_eq!(register(alice(), &[3; 32], 60), Registered::CodeRefused);
+    assert_eq!(register(alice(), &late, 60), Registered::CodeRefused);
+    assert_eq!(store.device(device(1)).unwrap(), None);
+    assert_eq!(register(alice(), &code, 60), Registered::Done);
+    // The same again is no second use, and a refusal for another reason is none either.
+    assert_eq!(register(alice(), &code, 60), Registered::Done);
+    let bob = || certify("bob@here", 2, 8);
+    assert_eq!(register(bob(), &code, 60), Registered::CodeRefused);
+    put(&code, 200, 100);
+    let impostor = certify("alice@here", 3, 7);
+    assert_eq!(register(impostor, &code, 200), Registered::NameTaken);
+    assert_eq!(register(bob(), &code, 200), Registered::Done);
 }
 
 fn package(number: u8) -> StockedKeyPackage {

@@ -38,6 +38,8 @@ struct State {
     requests: BTreeMap<(DeviceId, RequestId), Applied>,
     blobs: BTreeMap<BlobId, BlobState>,
     last_blob: i64,
+    /// By hash: when each expires.
+    registration_codes: BTreeMap<[u8; 32], UnixMillis>,
 }
 
 struct DeviceState {
@@ -193,25 +195,20 @@ fn cut<T: Clone>(list: &[T], page: Page, measure: impl Fn(&T) -> (Sequence, usiz
         .collect()
 }
 
-impl Store for MemoryStore {
-    fn identity(&self, fresh: &Identity) -> Result<Identity> {
-        let mut state = self.state();
-        Ok(state.identity.get_or_insert_with(|| fresh.clone()).clone())
-    }
-
-    fn register(&self, certificate: &DeviceCertificate) -> Result<Registered> {
-        let mut state = self.state();
+impl State {
+    fn register(&mut self, certificate: &DeviceCertificate) -> Registered {
+        let state = self;
         let address = certificate.address();
         let known = state.users.get(&address.user);
         if known.is_some_and(|key| key != certificate.identity_key()) {
-            return Ok(Registered::NameTaken);
+            return Registered::NameTaken;
         }
         if let Some(known) = state.devices.get(&address.device) {
-            return Ok(if known.device.is_of(certificate) {
+            return if known.device.is_of(certificate) {
                 Registered::Done
             } else {
                 Registered::DeviceTaken
-            });
+            };
         }
         let device = Device {
             address: address.clone(),
@@ -230,7 +227,49 @@ impl Store for MemoryStore {
             mailbox_cursor: 0,
         };
         state.devices.insert(address.device, fresh);
-        Ok(Registered::Done)
+        Registered::Done
+    }
+}
+
+impl Store for MemoryStore {
+    fn identity(&self, fresh: &Identity) -> Result<Identity> {
+        let mut state = self.state();
+        Ok(state.identity.get_or_insert_with(|| fresh.clone()).clone())
+    }
+
+    fn register(&self, certificate: &DeviceCertificate) -> Result<Registered> {
+        Ok(self.state().register(certificate))
+    }
+
+    fn register_with_code(
+        &self,
+        certificate: &DeviceCertificate,
+        code_hash: &[u8; 32],
+        now: UnixMillis,
+    ) -> Result<Registered> {
+        let mut state = self.state();
+        let is_known = state.devices.contains_key(&certificate.address().device);
+        let expires = state.registration_codes.get(code_hash);
+        if !is_known && expires.is_none_or(|expires| *expires < now) {
+            return Ok(Registered::CodeRefused);
+        }
+        let registered = state.register(certificate);
+        if registered == Registered::Done && !is_known {
+            state.registration_codes.remove(code_hash);
+        }
+        Ok(registered)
+    }
+
+    fn put_registration_code(
+        &self,
+        code_hash: &[u8; 32],
+        expires: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<()> {
+        let codes = &mut self.state().registration_codes;
+        codes.retain(|_, expires| *expires >= now);
+        codes.insert(*code_hash, expires);
+        Ok(())
     }
 
     fn device(&self, device: DeviceId) -> Result<Option<Device>> {

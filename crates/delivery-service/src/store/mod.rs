@@ -90,6 +90,8 @@ pub(crate) enum Registered {
     NameTaken,
     /// The device id belongs to another device.
     DeviceTaken,
+    /// A code is needed, and the one given is none, or was used, or has expired.
+    CodeRefused,
 }
 
 /// A KeyPackage that waits to be taken.
@@ -328,6 +330,24 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Registers a device, and its user with the first one. A renewed certificate replaces the old.
     fn register(&self, certificate: &DeviceCertificate) -> Result<Registered>;
+
+    /// Registers a device as [`Self::register`] does, and uses the code up with the hash given. A
+    /// device that is registered already needs none.
+    fn register_with_code(
+        &self,
+        certificate: &DeviceCertificate,
+        code_hash: &[u8; 32],
+        now: UnixMillis,
+    ) -> Result<Registered>;
+
+    /// Keeps the hash of a registration code until it is used or expires, and drops those that
+    /// have expired.
+    fn put_registration_code(
+        &self,
+        code_hash: &[u8; 32],
+        expires: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<()>;
 
     /// A registered device.
     fn device(&self, device: DeviceId) -> Result<Option<Device>>;

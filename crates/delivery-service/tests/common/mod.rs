@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use conclave_delivery_service::{Config, Server};
+use conclave_delivery_service::{Config, RateLimits, Server};
 use conclave_engine::{
     Change, Device, Effects, Engine, EngineError, KeyPackage, MemoryState, Opening, PreparedCommit,
     Processed, State,
@@ -54,6 +54,8 @@ impl World {
     pub async fn start_server(&mut self) {
         let config = Config {
             listen: self.address,
+            // What is tried here is what lies behind.
+            rates: RateLimits::unlimited(),
             ..Config::new(self.folder.path().to_owned())
         };
         self.start_server_with(config).await;
@@ -194,6 +196,7 @@ impl Person {
         let request = v1::RegisterRequest {
             certificate: self.engine.device().certificate().to_bytes().into(),
             proof_of_possession: proof.to_vec().into(),
+            registration_code: String::new(),
         };
         self.rpc.register(request).await.map(drop)
     }

@@ -60,6 +60,42 @@ pub(super) fn register(
     Ok(Registered::Done)
 }
 
+pub(super) fn register_with_code(
+    db: &Transaction<'_>,
+    certificate: &DeviceCertificate,
+    code_hash: &[u8; 32],
+    now: UnixMillis,
+) -> Result<Registered> {
+    let known = device(db, certificate.address().device)?;
+    let is_valid = db
+        .prepare_cached(
+            "SELECT 1 FROM registration_code WHERE code_hash = ?1 AND expires_millis >= ?2",
+        )?
+        .exists(params![code_hash, now.0])?;
+    if known.is_none() && !is_valid {
+        return Ok(Registered::CodeRefused);
+    }
+    let registered = register(db, certificate)?;
+    if registered == Registered::Done && known.is_none() {
+        db.prepare_cached("DELETE FROM registration_code WHERE code_hash = ?1")?
+            .execute([code_hash])?;
+    }
+    Ok(registered)
+}
+
+pub(super) fn put_registration_code(
+    db: &Transaction<'_>,
+    code_hash: &[u8; 32],
+    expires: UnixMillis,
+    now: UnixMillis,
+) -> Result<()> {
+    db.prepare_cached("DELETE FROM registration_code WHERE expires_millis < ?1")?
+        .execute([now.0])?;
+    db.prepare_cached("INSERT OR REPLACE INTO registration_code VALUES (?1, ?2)")?
+        .execute(params![code_hash, expires.0])?;
+    Ok(())
+}
+
 pub(super) fn device(db: &Connection, device: DeviceId) -> Result<Option<Device>> {
     let found = db
         .prepare_cached(

@@ -77,6 +77,24 @@ impl Store for SqliteStore {
         self.write(|db| accounts::register(db, certificate))
     }
 
+    fn register_with_code(
+        &self,
+        certificate: &DeviceCertificate,
+        code_hash: &[u8; 32],
+        now: UnixMillis,
+    ) -> Result<Registered> {
+        self.write(|db| accounts::register_with_code(db, certificate, code_hash, now))
+    }
+
+    fn put_registration_code(
+        &self,
+        code_hash: &[u8; 32],
+        expires: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<()> {
+        self.write(|db| accounts::put_registration_code(db, code_hash, expires, now))
+    }
+
     fn device(&self, device: DeviceId) -> Result<Option<Device>> {
         self.read(|db| accounts::device(db, device))
     }

@@ -1,0 +1,19 @@
+//! `conclave admin`: for whoever runs a server.
+
+use std::time::{Duration, SystemTime};
+
+use conclave_delivery_service::registration_code;
+use serde_json::json;
+
+use crate::{args::Admin, output::Output};
+
+pub(crate) fn run(command: &Admin, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Admin::Invite { data, days } => {
+            let lifetime = Duration::from_hours(u64::from(*days) * 24);
+            let code = registration_code(data, lifetime, SystemTime::now().into())?;
+            output.show(&code, &json!({ "code": code, "days": days }))?;
+        }
+    }
+    Ok(())
+}

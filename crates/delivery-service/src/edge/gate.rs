@@ -1,0 +1,200 @@
+//! What every request passes before a byte of its body is read.
+
+use std::{
+    convert::Infallible,
+    future::ready,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use conclave_protocol::limits::RPC_MESSAGE_BYTES_MAX;
+use conclave_rpc::{AUTHORIZATION, BEARER, VERSION};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{BoxFuture, Service, http},
+    server::NamedService,
+};
+
+use super::{
+    ClientVersion, Peer, Rates,
+    body::{Bounded, Budget, Charge, Held},
+};
+use crate::{
+    auth::Authenticator,
+    clock,
+    error::Refusal,
+    limits::{
+        ANSWER_READ_TIMEOUT, BLOB_BODY_BYTES_MAX, OPEN_BODIES_BYTES_MAX, OPEN_BODY_BYTES_MAX,
+        SIGNED_BODIES_BYTES_MAX, SMALL_BODY_BYTES_MAX, STREAM_BODY_BYTES_MAX, TREE_READ_TIMEOUT,
+    },
+};
+
+/// What the gate knows and counts.
+pub(crate) struct Rules {
+    auth: Arc<Authenticator>,
+    rates: Arc<Rates>,
+    minimum: Option<ClientVersion>,
+    open_bodies: Arc<Budget>,
+    signed_bodies: Arc<Budget>,
+}
+
+/// What a method asks of a request.
+struct Method {
+    /// Whether it is for anybody, without a token.
+    is_open: bool,
+    /// Bytes of all that the client sends.
+    body: usize,
+    /// Whether the body is in memory as a whole until it is answered; if not, part by part.
+    is_kept: bool,
+    /// How long the client may take to read the answer; `None` where its sender sees to that.
+    patience: Option<Duration>,
+}
+
+impl Method {
+    fn named(path: &str) -> Self {
+        let signed = |body| Self {
+            is_open: false,
+            body,
+            is_kept: true,
+            patience: Some(ANSWER_READ_TIMEOUT),
+        };
+        match path.rsplit('/').next().unwrap_or_default() {
+            "Describe" | "Register" | "RequestChallenge" | "Authenticate" | "DeleteUser" => Self {
+                is_open: true,
+                ..signed(OPEN_BODY_BYTES_MAX)
+            },
+            "CreateGroup" | "Submit" => signed(RPC_MESSAGE_BYTES_MAX + 5),
+            "UploadBlob" => Self {
+                is_kept: false,
+                ..signed(BLOB_BODY_BYTES_MAX)
+            },
+            "FetchTree" | "FetchGroupInfo" | "DownloadBlob" => Self {
+                patience: Some(TREE_READ_TIMEOUT),
+                ..signed(SMALL_BODY_BYTES_MAX)
+            },
+            "Stream" => Self {
+                is_kept: false,
+                patience: None,
+                ..signed(STREAM_BODY_BYTES_MAX)
+            },
+            _ => signed(SMALL_BODY_BYTES_MAX),
+        }
+    }
+}
+
+impl Rules {
+    pub(crate) fn new(
+        auth: Arc<Authenticator>,
+        rates: Arc<Rates>,
+        minimum: Option<ClientVersion>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            auth,
+            rates,
+            minimum,
+            open_bodies: Budget::new(OPEN_BODIES_BYTES_MAX),
+            signed_bodies: Budget::new(SIGNED_BODIES_BYTES_MAX),
+        })
+    }
+
+    /// Lets a request through, with its caller and a body that is bounded.
+    fn admit(
+        &self,
+        request: http::Request<Body>,
+        method: &Method,
+    ) -> Result<(http::Request<Body>, Arc<Charge>), Refusal> {
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            self.rates.request_from(peer.address().ip())?;
+        }
+        self.check_version(request.headers())?;
+        let (mut parts, body) = request.into_parts();
+        let budget = if method.is_open {
+            &self.open_bodies
+        } else {
+            let caller = self.auth.verify(token(&parts.headers)?, clock::now())?;
+            self.rates.request_of(&caller)?;
+            parts.extensions.insert(caller);
+            &self.signed_bodies
+        };
+        let charge = Charge::on(budget);
+        let counted = method.is_kept.then(|| Arc::clone(&charge));
+        let body = Body::new(Bounded::new(body, method.body, counted));
+        Ok((http::Request::from_parts(parts, body), charge))
+    }
+
+    fn check_version(&self, headers: &http::HeaderMap) -> Result<(), Refusal> {
+        let Some(minimum) = self.minimum else {
+            return Ok(());
+        };
+        let version = headers
+            .get(VERSION)
+            .and_then(|version| version.to_str().ok()?.parse::<ClientVersion>().ok());
+        if version.is_some_and(|version| version >= minimum) {
+            Ok(())
+        } else {
+            Err(Refusal::ClientTooOld(minimum))
+        }
+    }
+}
+
+fn token(headers: &http::HeaderMap) -> Result<&str, Refusal> {
+    headers
+        .get(AUTHORIZATION)
+        .and_then(|header| header.to_str().ok()?.strip_prefix(BEARER))
+        .ok_or(Refusal::Unauthenticated("no token"))
+}
+
+/// A service behind the rules.
+#[derive(Clone)]
+pub(crate) struct Gate<S> {
+    inner: S,
+    rules: Arc<Rules>,
+}
+
+impl<S> Gate<S> {
+    pub(crate) fn new(inner: S, rules: Arc<Rules>) -> Self {
+        Self { inner, rules }
+    }
+}
+
+impl<S: NamedService> NamedService for Gate<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<http::Request<Body>> for Gate<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = Method::named(request.uri().path());
+        let peer = request.extensions().get::<Peer>().cloned();
+        let (request, charge) = match self.rules.admit(request, &method) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Box::pin(ready(Ok(Status::from(refusal).into_http()))),
+        };
+        let answering = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answering.await?;
+            // Until here the request was in memory, or what was made of it.
+            drop(charge);
+            let (Some(peer), Some(patience)) = (peer, method.patience) else {
+                return Ok(answer);
+            };
+            Ok(answer.map(|inner| {
+                let _held = peer.hang_up_after(patience);
+                Body::new(Held { inner, _held })
+            }))
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! How often a device, a user and an address may ask.
+//!
+//! Everybody has an allowance that fills steadily up to a burst (`governor`'s GCRA: one number a
+//! key). Allowances that are full again are forgotten on a timer, so memory follows those who asked
+//! lately; when there are too many of them, addresses share the allowance of their neighbourhood.
+
+use std::{
+    hash::Hash,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use conclave_protocol::DeviceId;
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    state::keyed::DashMapStateStore,
+};
+
+use crate::{auth::Caller, error::Refusal, limits::RATE_KEYS_MAX};
+
+/// One allowance: a unit every so often, and so many at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// The time in which one unit comes back.
+    pub every: Duration,
+    /// How many units there are at most.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// A unit comes back `every` so often, up to `burst` of them; zero counts as one.
+    #[must_use]
+    pub const fn new(every: Duration, burst: u32) -> Self {
+        let burst = match NonZeroU32::new(burst) {
+            Some(burst) => burst,
+            None => NonZeroU32::MIN,
+        };
+        Self { every, burst }
+    }
+}
+
+/// How often each may ask. Everything costs a request; some requests cost more.
+#[derive(Debug, Clone)]
+pub struct RateLimits {
+    /// Requests from one address: many people can share one.
+    pub address_requests: Rate,
+    /// Registrations from one address.
+    pub address_registrations: Rate,
+    /// Requests of one device.
+    pub device_requests: Rate,
+    /// Requests of all of a user's devices.
+    pub user_requests: Rate,
+    /// Messages that a user submits to all groups together.
+    pub user_submissions: Rate,
+    /// Users whose KeyPackages a user takes.
+    pub user_takes: Rate,
+    /// Groups that a user creates.
+    pub user_groups: Rate,
+    /// Whether loopback is limited as an address. It is not by default: who connects from there is
+    /// the operator, or a proxy that speaks for many and knows their addresses itself.
+    pub limit_loopback: bool,
+}
+
+impl Default for RateLimits {
+    /// What an eager person or a busy bot does not reach.
+    fn default() -> Self {
+        let per_second = |rate: u32, burst| Rate::new(Duration::from_secs(1) / rate, burst);
+        Self {
+            address_requests: per_second(500, 5_000),
+            address_registrations: Rate::new(Duration::from_secs(30), 20),
+            device_requests: per_second(100, 1_000),
+            user_requests: per_second(200, 2_000),
+            user_submissions: per_second(20, 600),
+            user_takes: per_second(20, 20_000),
+            user_groups: Rate::new(Duration::from_secs(10), 100),
+            limit_loopback: false,
+        }
+    }
+}
+
+impl RateLimits {
+    /// No limit that anything reaches: for measuring what lies behind.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        let rate = Rate::new(Duration::from_nanos(1), u32::MAX);
+        Self {
+            address_requests: rate,
+            address_registrations: rate,
+            device_requests: rate,
+            user_requests: rate,
+            user_submissions: rate,
+            user_takes: rate,
+            user_groups: rate,
+            limit_loopback: false,
+        }
+    }
+}
+
+/// What a request costs its user besides being a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cost {
+    /// A message for a group.
+    Submission,
+    /// The KeyPackages of so many users.
+    Take(usize),
+    /// A group.
+    Group,
+}
+
+/// The allowances, as they are now.
+pub(crate) struct Rates {
+    address_requests: Limiter<IpAddr>,
+    address_registrations: Limiter<IpAddr>,
+    device_requests: Limiter<DeviceId>,
+    user_requests: Limiter<UserTag>,
+    user_submissions: Limiter<UserTag>,
+    user_takes: Limiter<UserTag>,
+    user_groups: Limiter<UserTag>,
+    limit_loopback: bool,
+}
+
+/// A user, as a token names it.
+type UserTag = [u8; 16];
+
+impl Rates {
+    pub(crate) fn new(limits: &RateLimits) -> Self {
+        Self {
+            address_requests: Limiter::new(limits.address_requests),
+            address_registrations: Limiter::new(limits.address_registrations),
+            device_requests: Limiter::new(limits.device_requests),
+            user_requests: Limiter::new(limits.user_requests),
+            user_submissions: Limiter::new(limits.user_submissions),
+            user_takes: Limiter::new(limits.user_takes),
+            user_groups: Limiter::new(limits.user_groups),
+            limit_loopback: limits.limit_loopback,
+        }
+    }
+
+    /// Counts a request from an address.
+    pub(crate) fn request_from(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.count_address(&self.address_requests, address)
+    }
+
+    /// Counts a registration from an address.
+    pub(crate) fn registration_from(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.count_address(&self.address_registrations, address)
+    }
+
+    /// Counts a request of a device.
+    pub(crate) fn request_of(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.device_requests.take(&caller.device, 1)?;
+        self.user_requests.take(&caller.user, 1)
+    }
+
+    /// Counts what a request costs its user.
+    pub(crate) fn spend(&self, caller: &Caller, cost: Cost) -> Result<(), Refusal> {
+        match cost {
+            Cost::Submission => self.user_submissions.take(&caller.user, 1),
+            Cost::Take(users) => self.user_takes.take(&caller.user, users),
+            Cost::Group => self.user_groups.take(&caller.user, 1),
+        }
+    }
+
+    /// Forgets who has all of its allowance again.
+    pub(crate) fn tidy(&self) {
+        self.address_requests.tidy();
+        self.address_registrations.tidy();
+        self.device_requests.tidy();
+        self.user_requests.tidy();
+        self.user_submissions.tidy();
+        self.user_takes.tidy();
+        self.user_groups.tidy();
+    }
+
+    fn count_address(&self, limiter: &Limiter<IpAddr>, address: IpAddr) -> Result<(), Refusal> {
+        let address = address.to_canonical();
+        if address.is_loopback() && !self.limit_loopback {
+            return Ok(());
+        }
+        limiter.take(&neighbourhood(address, limiter.is_full()), 1)
+    }
+}
+
+/// One allowance for each key.
+struct Limiter<K: Hash + Eq + Clone> {
+    inner: RateLimiter<K, DashMapStateStore<K>, DefaultClock>,
+    clock: DefaultClock,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn new(rate: Rate) -> Self {
+        // A period is only refused when it is zero.
+        let quota = Quota::with_period(rate.every)
+            .unwrap_or(Quota::per_second(NonZeroU32::MAX))
+            .allow_burst(rate.burst);
+        Self {
+            inner: RateLimiter::dashmap(quota),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Takes units from a key's allowance, or says when there will be enough.
+    fn take(&self, key: &K, units: usize) -> Result<(), Refusal> {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let Some(units) = NonZeroU32::new(units) else {
+            return Ok(());
+        };
+        match self.inner.check_key_n(key, units) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(until)) => Err(Refusal::TooOften(until.wait_time_from(self.clock.now()))),
+            Err(_) => Err(Refusal::Invalid("the request asks for too much at once")),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.inner.len() >= RATE_KEYS_MAX
+    }
+
+    fn tidy(&self) {
+        self.inner.retain_recent();
+        self.inner.shrink_to_fit();
+    }
+}
+
+/// What counts as one address: for IPv6 the /64 that one subscriber has. Where too many are known
+/// already, a wider stretch.
+pub(super) fn neighbourhood(address: IpAddr, wide: bool) -> IpAddr {
+    match address {
+        IpAddr::V4(address) if wide => {
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 16)))
+        }
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let hidden = if wide { 96 } else { 64 };
+            IpAddr::V6(Ipv6Addr::from_bits(
+                address.to_bits() & (u128::MAX << hidden),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(number: u8) -> Caller {
+        Caller {
+            device: DeviceId::from_bytes([number; 16]),
+            user: [number; 16],
+        }
+    }
+
+    fn slow() -> RateLimits {
+        RateLimits {
+            user_submissions: Rate::new(Duration::from_hours(1), 3),
+            user_takes: Rate::new(Duration::from_hours(1), 10),
+            address_registrations: Rate::new(Duration::from_hours(1), 2),
+            ..RateLimits::unlimited()
+        }
+    }
+
+    #[test]
+    fn each_has_an_allowance_of_its_own_and_is_told_when_to_come_back() {
+        let rates = Rates::new(&slow());
+        for _ in 0..3 {
+            rates.spend(&caller(1), Cost::Submission).unwrap();
+        }
+        let Err(Refusal::TooOften(wait)) = rates.spend(&caller(1), Cost::Submission) else {
+            panic!("a fourth was let through");
+        };
+        assert!(wait > Duration::from_mins(59) && wait <= Duration::from_hours(1));
+        rates.spend(&caller(2), Cost::Submission).unwrap();
+        rates.spend(&caller(1), Cost::Take(6)).unwrap();
+        assert!(rates.spend(&caller(1), Cost::Take(6)).is_err());
+        rates.spend(&caller(1), Cost::Take(4)).unwrap();
+        // More than there ever is can't be waited for.
+        let never = rates.spend(&caller(2), Cost::Take(11));
+        assert!(matches!(never, Err(Refusal::Invalid(_))));
+    }
+
+    #[test]
+    fn a_subscriber_is_one_address_and_loopback_is_none() {
+        let rates = Rates::new(&slow());
+        let register = |address: &str| rates.registration_from(address.parse().unwrap());
+        for address in ["2001:db8::1", "2001:db8::2"] {
+            register(address).unwrap();
+        }
+        assert!(register("2001:db8::3").is_err());
+        register("2001:db8:0:1::1").unwrap();
+        for _ in 0..9 {
+            register("::1").unwrap();
+            register("::ffff:127.0.0.1").unwrap();
+        }
+    }
+
+    #[test]
+    fn who_has_all_again_is_forgotten() {
+        let rates = Rates::new(&RateLimits {
+            device_requests: Rate::new(Duration::from_nanos(1), 5),
+            ..slow()
+        });
+        for number in 0..100 {
+            rates.request_of(&caller(number)).unwrap();
+            rates.spend(&caller(number), Cost::Submission).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        rates.tidy();
+        assert_eq!(rates.device_requests.inner.len(), 0);
+        assert_eq!(rates.user_submissions.inner.len(), 100, "still owed");
+    }
+}
