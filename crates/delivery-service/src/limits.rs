@@ -62,8 +62,8 @@ pub(crate) const SMALL_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// with more to say opens another.
 pub(crate) const STREAM_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes that a client may send to keep one attachment: the largest, and its framing.
-pub(crate) const BLOB_BODY_BYTES_MAX: usize = conclave_protocol::limits::BLOB_BYTES_MAX * 5 / 4;
+/// Bytes that a client may send to keep one attachment: the largest has 64 MiB, and its framing.
+pub(crate) const BLOB_BODY_BYTES_MAX: usize = 80 * 1024 * 1024;
 
 /// Bytes of requests with a token that are in memory at one moment.
 pub(crate) const SIGNED_BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -4,11 +4,12 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::SystemTime,
 };
 
-use conclave_delivery_service::{Config, RateLimits, Server};
+use conclave_delivery_service::{Config, RateLimits, Server, Tls};
 use conclave_engine::{
     Change, Device, Effects, Engine, EngineError, KeyPackage, MemoryState, Opening, PreparedCommit,
     Processed, State,
@@ -20,7 +21,12 @@ use conclave_protocol::{
 use conclave_rpc::{AUTHORIZATION, BEARER, v1, v1::delivery_service_client::DeliveryServiceClient};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{
+    Request, Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Error},
+};
+
+pub mod process;
 
 pub type Rpc = DeliveryServiceClient<Channel>;
 
@@ -42,22 +48,36 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
-        let mut world = Self {
-            folder: tempfile::tempdir().unwrap(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            running: None,
-        };
-        world.start_server().await;
+        Self::start_with(|config| config).await
+    }
+
+    /// A world whose server differs from the usual one.
+    pub async fn start_with(change: impl FnOnce(Config) -> Config) -> Self {
+        let mut world = Self::at(tempfile::tempdir().unwrap(), "127.0.0.1:0".parse().unwrap());
+        world.run_server(change).await;
         world
     }
 
+    /// A world whose server runs elsewhere.
+    pub fn at(folder: TempDir, address: SocketAddr) -> Self {
+        Self {
+            folder,
+            address,
+            running: None,
+        }
+    }
+
     pub async fn start_server(&mut self) {
-        let config = Config {
+        self.run_server(|config| config).await;
+    }
+
+    async fn run_server(&mut self, change: impl FnOnce(Config) -> Config) {
+        let config = change(Config {
             listen: self.address,
             // What is tried here is what lies behind.
             rates: RateLimits::unlimited(),
             ..Config::new(self.folder.path().to_owned())
-        };
+        });
         self.start_server_with(config).await;
     }
 
@@ -170,6 +190,29 @@ impl Person {
         }
     }
 
+    /// A device that speaks over a connection of its own.
+    pub fn over(world: &World, channel: Channel, name: &str) -> Self {
+        Self {
+            rpc: Rpc::new(channel),
+            ..Self::new(world, name)
+        }
+    }
+
+    /// A device over a connection that it may share, with the id that `device` spreads to.
+    pub fn with_device(world: &World, channel: Channel, name: &str, device: u64) -> Self {
+        Self {
+            rpc: Rpc::new(channel),
+            ..Self::with(world, name, device, device)
+        }
+    }
+
+    /// The same, registered and signed in.
+    pub async fn admitted_alone(mut self) -> Self {
+        self.register().await.unwrap();
+        self.sign_in().await;
+        self
+    }
+
     /// The same, registered, signed in, and with KeyPackages in stock.
     pub async fn admitted(mut self) -> Self {
         self.register().await.unwrap();
@@ -192,11 +235,15 @@ impl Person {
     }
 
     pub async fn register(&mut self) -> Result<(), Status> {
+        self.register_with("").await
+    }
+
+    pub async fn register_with(&mut self, code: &str) -> Result<(), Status> {
         let proof = self.possession("localhost").prove(&self.key);
         let request = v1::RegisterRequest {
             certificate: self.engine.device().certificate().to_bytes().into(),
             proof_of_possession: proof.to_vec().into(),
-            registration_code: String::new(),
+            registration_code: code.to_owned(),
         };
         self.rpc.register(request).await.map(drop)
     }
@@ -501,4 +548,30 @@ pub fn bundle(prepared: &PreparedCommit) -> v1::submit_request::Body {
         welcome: prepared.welcome.clone().unwrap_or_default().into(),
         group_info: prepared.group_info.clone().into(),
     })
+}
+
+/// A certificate that certifies itself for a name, with its key, as files in a folder.
+pub fn certificate(folder: &Path, name: &str) -> Tls {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    let tls = Tls {
+        certificate: folder.join("certificate.pem"),
+        key: folder.join("key.pem"),
+    };
+    std::fs::write(&tls.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
+    tls
+}
+
+/// An encrypted connection to a server that is called localhost.
+pub async fn tls_channel(address: SocketAddr, tls: &Tls) -> Result<Channel, Error> {
+    let trusted = Certificate::from_pem(std::fs::read(&tls.certificate).unwrap());
+    let config = ClientTlsConfig::new()
+        .ca_certificate(trusted)
+        .domain_name("localhost");
+    Channel::from_shared(format!("https://{address}"))
+        .unwrap()
+        .tls_config(config)?
+        .connect()
+        .await
 }
