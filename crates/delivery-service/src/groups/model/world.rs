@@ -11,6 +11,7 @@ use crate::{
     auth::Authenticator,
     error::Refusal,
     hub::Hub,
+    server::Registration,
     store::{Mail, Store},
     wire::SlicedWelcome,
 };
@@ -87,7 +88,12 @@ impl World {
         let hub = Arc::new(Hub::default());
         let auth = Authenticator::new("here".into(), [0; 32]);
         let world = Self {
-            accounts: Accounts::new(Arc::clone(&store), Arc::clone(&hub), auth),
+            accounts: Accounts::new(
+                Arc::clone(&store),
+                Arc::clone(&hub),
+                Arc::new(auth),
+                Registration::Open,
+            ),
             groups: Groups::new(Arc::clone(&store), hub),
             store,
             actors: std::array::from_fn(Actor::new),
@@ -107,7 +113,7 @@ impl World {
             let certificate = device.certificate().to_bytes();
             world
                 .accounts
-                .register(&certificate, &proof, now())
+                .register(&certificate, &proof, "", now())
                 .unwrap();
         }
         world
