@@ -146,6 +146,15 @@ pub(crate) enum Admin {
         #[arg(long, value_name = "DAYS", default_value_t = 7)]
         days: u16,
     },
+    /// Copy a server's data into one file; the server may be running
+    Backup {
+        /// Folder with the server's data
+        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
+        data: PathBuf,
+        /// The copy, a file that does not exist yet; restore it as conclave.db in an empty folder
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        to: PathBuf,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

@@ -100,6 +100,26 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// Why a backup was not made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The folder is not a server's.
+    #[error("there is no server's data in {}; name the folder that `conclave serve --data` uses", .0.display())]
+    NoDatabase(PathBuf),
+    /// The copy can't be written there.
+    #[error("cannot write {}: {source}; name a new file in a folder that this user may write", .file.display())]
+    Target {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database could not be copied.
+    #[error("the database was not copied: {0}; see that the disk has room, and try again")]
+    Copy(String),
+}
+
 /// Why a request is refused. The texts go to the client and into the log: they name no id, no key
 /// and no content.
 #[derive(Debug, Error)]

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const LOCK_FILE: &str = "lock";
-const DATABASE_FILE: &str = "conclave.db";
+pub(crate) const DATABASE_FILE: &str = "conclave.db";
 
 /// The data folder, open. Nobody else has it open while this lives.
 pub(crate) struct Folder {

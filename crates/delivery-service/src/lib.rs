@@ -11,6 +11,7 @@
 mod access;
 mod accounts;
 mod auth;
+mod backup;
 mod blobs;
 mod clock;
 mod edge;
@@ -21,6 +22,8 @@ mod followers;
 mod groups;
 mod hub;
 mod limits;
+#[cfg(test)]
+mod measure;
 mod ordering;
 mod registration;
 mod retention;
@@ -31,8 +34,9 @@ mod store;
 mod tails;
 mod wire;
 
+pub use backup::backup;
 pub use edge::{ClientVersion, Rate, RateLimits, Tls};
-pub use error::ServeError;
+pub use error::{BackupError, ServeError};
 pub use registration::registration_code;
 pub use retention::Retention;
 pub use server::{Config, Registration, Server};

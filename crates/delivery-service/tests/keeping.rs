@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{GROUP, Person, World, id};
-use conclave_delivery_service::{Config, Retention};
+use conclave_delivery_service::{BackupError, Config, Retention, backup};
 use conclave_engine::Change;
 use conclave_rpc::{ErrorDetail, v1, v1::upload_blob_request::Request as Part};
 use sha2::{Digest as _, Sha256};
@@ -163,4 +163,50 @@ async fn who_comes_back_too_late_is_told_so() {
     }
     // Bob's part in the group's order is over, and alice's is not.
     people[0].send("still here").await.unwrap();
+}
+
+/// The restore drill: a copy is taken while messages come in, and a server starts on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_has_all_that_was_acknowledged_before_it_began() {
+    let mut world = World::start().await;
+    let mut people = world.group(&["alice", "bob"]).await;
+    let mut bob = people.pop().unwrap();
+    let mut alice = people.pop().unwrap();
+    for number in 0..30 {
+        alice.send(&format!("{number}")).await.unwrap();
+    }
+    let before = alice.page(0, 0).await.unwrap();
+    let data = world.folder.path().to_owned();
+    let file = data.join("copy.db");
+    let (from, to) = (data.clone(), file.clone());
+    let copying = tokio::task::spawn_blocking(move || backup(&from, &to));
+    let mut during = 0;
+    while !copying.is_finished() || during == 0 {
+        alice.send("meanwhile").await.unwrap();
+        during += 1;
+    }
+    copying.await.unwrap().unwrap();
+    let refused = backup(&data, &file).unwrap_err();
+    assert!(matches!(refused, BackupError::Target { .. }), "{refused}");
+    let refused = backup(&data.join("nothing"), &file).unwrap_err();
+    assert!(matches!(refused, BackupError::NoDatabase(_)));
+
+    world.stop_server().await;
+    let restored = tempfile::tempdir().unwrap();
+    std::fs::copy(&file, restored.path().join("conclave.db")).unwrap();
+    let config = Config {
+        listen: world.address,
+        ..Config::new(restored.path().to_owned())
+    };
+    world.start_server_with(config).await;
+    bob.rpc = world.rpc();
+    let after = bob.page(0, 0).await.unwrap();
+    let kept = before.entries.len();
+    assert_eq!(after.entries[..kept], before.entries);
+    assert!(after.entries.len() <= kept + during);
+    // The group goes on from there, and so do its Commits.
+    bob.read().await.unwrap();
+    let update = bob.prepare(Change::update());
+    bob.commit(update).await.unwrap();
+    bob.send("we are back").await.unwrap();
 }

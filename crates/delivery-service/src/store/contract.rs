@@ -66,7 +66,7 @@ impl TemporaryStore {
     }
 }
 
-pub(super) fn device(number: u8) -> DeviceId {
+pub(crate) fn device(number: u8) -> DeviceId {
     DeviceId::from_bytes([number; 16])
 }
 
@@ -84,7 +84,7 @@ fn certify(user: &str, number: u8, identity: u8) -> DeviceCertificate {
     DeviceCertificate::issue(claims, &SigningKey::from_seed(&[identity; 32]))
 }
 
-fn register(store: &dyn Store, users: u8) {
+pub(crate) fn register(store: &dyn Store, users: u8) {
     for number in 1..=users {
         let certificate = certify(&format!("user{number}@here"), number, number + 100);
         assert_eq!(store.register(&certificate).unwrap(), Registered::Done);
@@ -129,13 +129,13 @@ fn adding(joiners: impl Iterator<Item = DeviceId>) -> EpochChange<'static> {
     }
 }
 
-const UNCHANGED: EpochChange<'static> = EpochChange {
+pub(super) const UNCHANGED: EpochChange<'static> = EpochChange {
     group_info: b"next",
     removed: Vec::new(),
     welcome: None,
 };
 
-fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
+pub(super) fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
     NewEntry {
         group: GROUP,
         sender: device(sender),
@@ -382,7 +382,7 @@ fn one_of_many_commits_wins_each_epoch(store: &dyn Store) {
 }
 
 /// A log has no gap, and one Commit in each epoch, which is its last entry.
-fn check_log(store: &dyn Store, current: Epoch) {
+pub(super) fn check_log(store: &dyn Store, current: Epoch) {
     let log = store.read_log(GROUP, all()).unwrap();
     let mut epoch = Epoch(0);
     for (at, entry) in (1..).zip(&log) {

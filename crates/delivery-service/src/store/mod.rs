@@ -5,7 +5,7 @@
 //! one suite in [`contract`]: memory, for tests and simulations, and SQLite.
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod entrance;
 mod keeping;
 mod mail;
@@ -29,7 +29,7 @@ pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
-pub(crate) use sqlite::{OpenError, SqliteStore};
+pub(crate) use sqlite::{OpenError, SqliteStore, copy};
 
 /// The store failed; nothing was changed.
 #[derive(Debug, Error)]

@@ -115,6 +115,9 @@ impl State {
         uploader: DeviceId,
         expires: UnixMillis,
     ) -> bool {
+        if self.blobs.get(&id).is_none_or(|blob| blob.is_complete) {
+            return false;
+        }
         let Some(mut fresh) = self.blobs.remove(&id) else {
             return false;
         };

@@ -4,6 +4,7 @@
 //! verbs stand in files of their own, as functions of a connection.
 
 mod accounts;
+mod backup;
 mod blobs;
 mod columns;
 mod connection;
@@ -35,6 +36,7 @@ use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
 use writer::{Transaction, Writer};
 
+pub(crate) use backup::copy;
 pub(crate) use connection::OpenError;
 
 /// The store in one file.
@@ -64,6 +66,27 @@ impl SqliteStore {
         self.readers.with(|connection| {
             let transaction = connection.unchecked_transaction()?;
             work(&transaction)
+        })
+    }
+}
+
+/// A writer with nothing around it, to measure against.
+#[cfg(test)]
+impl SqliteStore {
+    pub(crate) fn prepare_bare(&self) {
+        let table = "CREATE TABLE bare (group_id BLOB, sequence INTEGER, message BLOB,
+                     PRIMARY KEY (group_id, sequence)) STRICT";
+        self.write(|db| Ok(db.execute_batch(table)?)).unwrap();
+    }
+
+    pub(crate) fn append_bare(&self, group: GroupId, message: &[u8]) -> Result<()> {
+        self.write(|db| {
+            db.prepare_cached(
+                "INSERT INTO bare SELECT ?1, coalesce(max(sequence), 0) + 1, ?2 FROM bare
+                 WHERE group_id = ?1",
+            )?
+            .execute(rusqlite::params![group.as_bytes(), message])?;
+            Ok(())
         })
     }
 }

@@ -10,7 +10,8 @@ ALTER TABLE welcome ADD COLUMN tree_hash BLOB NOT NULL DEFAULT x'';
 CREATE INDEX mailbox_of_welcome ON mailbox (group_id, epoch);
 
 CREATE TABLE blob (
-    blob_id INTEGER PRIMARY KEY,
+    -- Never given twice: an upload that expired must not meet another.
+    blob_id INTEGER PRIMARY KEY AUTOINCREMENT,
     group_id BLOB NOT NULL REFERENCES mls_group,
     -- SHA-256 of the whole.
     content_hash BLOB NOT NULL,

@@ -79,3 +79,103 @@ fn an_older_database_is_brought_up_to_date() {
     drop(store);
     SqliteStore::open(&path).unwrap();
 }
+
+/// The file that the child of the crash test writes to.
+const CRASH_FILE: &str = "CONCLAVE_CRASH_FILE";
+
+/// Killed at any moment, a store has all that it had acknowledged, once, in one order.
+#[test]
+fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    found(&SqliteStore::open(&path).unwrap(), 4);
+    let mut acknowledged = std::collections::BTreeSet::new();
+    for round in 0..crash_rounds() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture"])
+            .arg("store::sqlite::tests::crash_child")
+            .env(CRASH_FILE, &path)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        // At a moment that has nothing to do with what the child has said last.
+        let delay = std::time::Duration::from_micros(1000 + 7919 * round % 40_000);
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(60) + delay);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)) {
+            let line = line.unwrap();
+            let Some(numbers) = line.strip_prefix("acknowledged ") else {
+                continue;
+            };
+            // The last line may have been cut.
+            let mut numbers = numbers.split(' ').map(str::parse::<u64>);
+            if let (Some(Ok(at)), Some(Ok(sender)), Some(Ok(_)), Some(Ok(0))) = (
+                numbers.next(),
+                numbers.next(),
+                numbers.next(),
+                numbers.next(),
+            ) {
+                assert!(acknowledged.insert((at, sender)), "a place was given twice");
+            }
+        }
+        killer.join().unwrap();
+        let store = SqliteStore::open(&path).unwrap();
+        let epoch = store.access(GROUP, device(1)).unwrap().unwrap().0.epoch;
+        super::super::contract::check_log(&store, epoch);
+        let log = store.read_log(GROUP, all()).unwrap();
+        for (at, sender) in &acknowledged {
+            let entry = &log[usize::try_from(at - 1).unwrap()];
+            assert_eq!(u64::from(entry.sender.as_bytes()[0]), *sender);
+        }
+    }
+    assert!(!acknowledged.is_empty());
+}
+
+fn crash_rounds() -> u64 {
+    let rounds = std::env::var("CONCLAVE_CRASH_ROUNDS").ok();
+    rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(8)
+}
+
+/// Writes until it is killed.
+#[test]
+#[ignore = "the child of the crash test"]
+#[allow(clippy::print_stdout)]
+fn crash_child() {
+    let Some(path) = std::env::var_os(CRASH_FILE) else {
+        return;
+    };
+    let store = SqliteStore::open(std::path::Path::new(&path)).unwrap();
+    let started = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    std::thread::scope(|scope| {
+        for sender in 1..=4u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0u32.. {
+                    let epoch = store.access(GROUP, device(1)).unwrap().unwrap().0.epoch;
+                    let mut entry = super::super::contract::entry(sender, 0, epoch.0);
+                    let change = super::super::contract::UNCHANGED;
+                    if number % 8 == 0 {
+                        entry.effect = super::super::Effect::Commit {
+                            delta: b"delta",
+                            change: &change,
+                        };
+                    }
+                    let mut id = started.to_be_bytes();
+                    id[..4].copy_from_slice(&number.to_be_bytes());
+                    entry.request = conclave_protocol::RequestId::from_bytes(id);
+                    if let crate::ordering::Verdict::Accept(at) = store.append(&entry).unwrap() {
+                        println!("acknowledged {} {sender} {number} 0", at.0);
+                    }
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,279 @@
+//! Measurements that `docs/performance.md` gives the last figures of. Run with
+//! `cargo test --release -p conclave-delivery-service --lib -- --ignored --nocapture measure`.
+
+#![allow(clippy::print_stdout)]
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use conclave_protocol::{Challenge, DeviceId, GroupId, RequestId, Sequence, SigningKey};
+use conclave_rpc::{
+    AUTHORIZATION, BEARER, v1,
+    v1::{delivery_service_client::DeliveryServiceClient, stream_response::Event},
+};
+use tls_codec::{Serialize as _, VLBytes};
+use tonic::transport::Channel;
+
+use crate::{
+    Config, Server, clock,
+    groups::{Body, Groups, Request},
+    hub::Hub,
+    store::{NewGroup, Page, SqliteStore, Store, contract},
+};
+
+const MESSAGE_BYTES: usize = 1024;
+
+/// A PrivateMessage as the service sees it (RFC 9420 §6.3).
+fn message(group: GroupId) -> Vec<u8> {
+    let bytes = |size| VLBytes::new(vec![0xa5; size]);
+    let mut message = [0, 1, 0, 2].to_vec();
+    let id = VLBytes::new(group.as_bytes().to_vec());
+    message.extend(id.tls_serialize_detached().unwrap());
+    message.extend([0; 8]);
+    message.push(1);
+    for part in [0, 28, MESSAGE_BYTES - message.len() - 32] {
+        message.extend(bytes(part).tls_serialize_detached().unwrap());
+    }
+    message
+}
+
+fn group(number: u8) -> GroupId {
+    GroupId::from_bytes([number; 16])
+}
+
+fn spread(number: u64) -> [u8; 16] {
+    // Clients draw their ids at random: neighbours in time are none in an index.
+    let mut id = [0; 16];
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+    id[..8].copy_from_slice(&mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9).to_be_bytes());
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+/// A store in which each of so many devices has a group of its own.
+fn store(path: &Path, groups: u8) -> SqliteStore {
+    let store = SqliteStore::open(path).unwrap();
+    contract::register(&store, groups);
+    for number in 1..=groups {
+        let new = NewGroup {
+            group: group(number),
+            creator: contract::device(number),
+            body_hash: [0; 32],
+            group_info: b"info",
+            snapshot: b"state",
+        };
+        assert!(store.create_group(&new).unwrap());
+    }
+    store
+}
+
+/// Appends of so many a second, by so many threads at once, each through all checks.
+fn append(groups: &Groups, threads: u8, groups_used: u8, each: u64, drawn: &AtomicU64) -> f64 {
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for number in 0..threads {
+            scope.spawn(move || {
+                let at = number % groups_used + 1;
+                let message = message(group(at));
+                for _ in 0..each {
+                    let request = Request {
+                        sender: contract::device(at),
+                        group: group(at),
+                        request: RequestId::from_bytes(spread(
+                            drawn.fetch_add(1, Ordering::Relaxed),
+                        )),
+                        body: Body::Application(&message),
+                    };
+                    groups.submit(&request, clock::now()).unwrap();
+                }
+            });
+        }
+    });
+    (each * u64::from(threads)) as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn summary(mut runs: Vec<f64>) -> (f64, f64, f64) {
+    runs.sort_by(f64::total_cmp);
+    (runs[0], runs[runs.len() / 2], runs[runs.len() - 1])
+}
+
+/// The same number of rows of the same size, by the same writer, with no checks and one table.
+#[test]
+#[ignore = "a measurement"]
+fn measure_appends_against_a_bare_writer() {
+    const EACH: u64 = 300;
+    const RUNS: usize = 7;
+    let folder = tempfile::tempdir().unwrap();
+    println!("threads groups  checked/s (least, median, most)  bare/s (same)  ratio of medians");
+    for (threads, used) in [(64, 1), (64, 64), (16, 16), (1, 1)] {
+        let path = folder.path().join(format!("{threads}-{used}.db"));
+        let store = Arc::new(store(&path, 64));
+        let groups = Groups::new(
+            Arc::clone(&store) as Arc<dyn Store>,
+            Arc::new(Hub::default()),
+        );
+        let bare = SqliteStore::open(&folder.path().join(format!("bare-{threads}-{used}.db")));
+        let bare = bare.unwrap();
+        bare.prepare_bare();
+        let drawn = AtomicU64::new(0);
+        let each = if threads == 1 { 200 } else { EACH };
+        let (mut checked, mut plain) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            checked.push(append(&groups, threads, used, each, &drawn));
+            plain.push(append_bare(&bare, threads, used, each));
+        }
+        let (checked, plain) = (summary(checked), summary(plain));
+        println!(
+            "{threads:7} {used:6}  {:.0} {:.0} {:.0}  {:.0} {:.0} {:.0}  {:.2}",
+            checked.0,
+            checked.1,
+            checked.2,
+            plain.0,
+            plain.1,
+            plain.2,
+            checked.1 / plain.1
+        );
+    }
+}
+
+fn append_bare(bare: &SqliteStore, threads: u8, used: u8, each: u64) -> f64 {
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for number in 0..threads {
+            scope.spawn(move || {
+                let id = group(number % used + 1);
+                let message = message(id);
+                for _ in 0..each {
+                    bare.append_bare(id, &message).unwrap();
+                }
+            });
+        }
+    });
+    (each * u64::from(threads)) as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// 100,000 entries of 1 KiB: over the network on one live stream, through the store's pages, and
+/// the bytes of the file alone.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_catching_up() {
+    const ENTRIES: u64 = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("conclave.db");
+    let filling = path.clone();
+    tokio::task::spawn_blocking(move || {
+        let store: Arc<dyn Store> = Arc::new(store(&filling, 1));
+        let groups = Groups::new(store, Arc::new(Hub::default()));
+        let drawn = AtomicU64::new(0);
+        append(&groups, 50, 1, ENTRIES / 50, &drawn);
+    })
+    .await
+    .unwrap();
+    let megabytes = (ENTRIES * MESSAGE_BYTES as u64) as f64 / 1e6;
+    let begun = Instant::now();
+    let file = std::fs::read(&path).unwrap().len();
+    let raw = file as f64 / 1e6 / begun.elapsed().as_secs_f64();
+    println!("file, {} MB: {raw:.0} MB/s", file / 1_000_000);
+
+    let config = Config::new(folder.path().to_owned());
+    let server = Server::bind(config).await.unwrap();
+    let url = format!("http://{}", server.local_addr());
+    tokio::spawn(server.run(std::future::pending()));
+    let channel = Channel::from_shared(url).unwrap().connect_lazy();
+    let mut rpc = DeliveryServiceClient::new(channel);
+    let token = sign_in(&mut rpc).await;
+    for run in 0..5 {
+        let begun = Instant::now();
+        assert_eq!(follow(&mut rpc, &token).await, ENTRIES);
+        let seconds = begun.elapsed().as_secs_f64();
+        println!(
+            "live stream, run {run}: {seconds:.2} s, {:.0} entries/s, {:.0} MB/s",
+            ENTRIES as f64 / seconds,
+            megabytes / seconds
+        );
+    }
+    let seconds = tokio::task::spawn_blocking(move || read_pages(&path, ENTRIES))
+        .await
+        .unwrap();
+    println!(
+        "store's pages: {seconds:.2} s, {:.0} MB/s",
+        megabytes / seconds
+    );
+}
+
+fn read_pages(path: &Path, entries: u64) -> f64 {
+    let store = SqliteStore::open(path).unwrap();
+    let begun = Instant::now();
+    let mut after = Sequence(0);
+    while after.0 < entries {
+        let page = Page {
+            after,
+            up_to: Sequence(entries),
+            entries: crate::limits::STREAM_PAGE_ENTRIES,
+            bytes: crate::limits::STREAM_PAGE_BYTES,
+        };
+        after = store
+            .read_log(group(1), page)
+            .unwrap()
+            .pop()
+            .unwrap()
+            .sequence;
+    }
+    begun.elapsed().as_secs_f64()
+}
+
+async fn sign_in(rpc: &mut DeliveryServiceClient<Channel>) -> String {
+    let device: DeviceId = contract::device(1);
+    let device_id = device.as_bytes().to_vec().into();
+    let asked = v1::RequestChallengeRequest { device_id };
+    let challenge = rpc
+        .request_challenge(asked)
+        .await
+        .unwrap()
+        .into_inner()
+        .challenge;
+    let key = SigningKey::from_seed(&[1; 32]);
+    let signature = Challenge::from_bytes(&challenge).unwrap().answer(&key);
+    let answer = v1::AuthenticateRequest {
+        challenge,
+        signature: signature.to_vec().into(),
+    };
+    rpc.authenticate(answer).await.unwrap().into_inner().token
+}
+
+async fn follow(rpc: &mut DeliveryServiceClient<Channel>, token: &str) -> u64 {
+    let open = v1::OpenStream {
+        mailbox_after_cursor: 0,
+        groups: vec![v1::FollowGroup {
+            group_id: group(1).as_bytes().to_vec().into(),
+            after_sequence: 0,
+        }],
+    };
+    let open = v1::StreamRequest {
+        request: Some(v1::stream_request::Request::Open(open)),
+    };
+    let waiting = tokio_stream::StreamExt::chain(
+        tokio_stream::iter([open]),
+        tokio_stream::pending::<v1::StreamRequest>(),
+    );
+    let mut request = tonic::Request::new(waiting);
+    let bearer = format!("{BEARER}{token}").parse().unwrap();
+    request.metadata_mut().insert(AUTHORIZATION, bearer);
+    let mut events = rpc.stream(request).await.unwrap().into_inner();
+    let mut read = 0;
+    while let Some(event) = events.message().await.unwrap() {
+        match event.event.unwrap() {
+            Event::Entry(_) => read += 1,
+            Event::CaughtUp(of) if !of.group_id.is_empty() => break,
+            _ => {}
+        }
+    }
+    read
+}
