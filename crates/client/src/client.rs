@@ -6,12 +6,14 @@ use std::{
     time::SystemTime,
 };
 
-use conclave_protocol::{Content, DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{
+    Content, DeviceId, GroupId, MembershipIntent, RequestId, Sequence, UnixMillis, UserId,
+};
 
 use crate::{
     ClientError, Entry, Event, Events, Group, Member, Receipt, Registration, Standing,
     intent::Intent,
-    local::{Local, Tx, add_intents, user_named},
+    local::{Local, Tx, add_intents, random, user_named},
     remote::{self, Remote},
 };
 
@@ -247,6 +249,28 @@ impl Client {
             })
             .await?;
         self.settle(group, row).await
+    }
+
+    /// Asks a member who is online to add and remove users, and says whose device was asked: where
+    /// many want to change a group at the same moment, one Commit of one member does for all.
+    /// Whether it happened shows in the group's history; where nobody else is online, this device
+    /// does it at its next [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::Unreachable`].
+    pub async fn ask_for(
+        &self,
+        group: GroupId,
+        add: &[UserId],
+        remove: &[UserId],
+    ) -> Result<DeviceId, ClientError> {
+        let intent = MembershipIntent {
+            add: add.to_vec(),
+            remove: remove.to_vec(),
+        };
+        let request = RequestId::from_bytes(random());
+        let remote = &self.inner.remote;
+        remote.submit_intent(group, &intent, request, now()).await
     }
 
     /// Renews this device's keys in a group, so that what was stolen before is worth nothing after.

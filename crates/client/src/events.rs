@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use conclave_protocol::GroupId;
-use conclave_rpc::v1::{self, stream_request::Request, stream_response::Event as Live};
+use conclave_rpc::v1::{
+    self, mailbox_item::Item, stream_request::Request, stream_response::Event as Live,
+};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{Client, ClientError, Event, Standing, local::random};
@@ -20,6 +22,10 @@ const RECONNECT: Duration = Duration::from_millis(500);
 /// The longest wait before this device confirms that somebody leaves. Every device online waits a
 /// random part of it, so that most find it done already.
 const CONFIRM_JITTER_MILLIS: u16 = 1000;
+
+/// How long intents of others gather before they are committed: many who ask at the same moment
+/// wait little, and cost one epoch.
+const GATHER: Duration = Duration::from_millis(300);
 
 /// Everything that happens to a device, as it happens. Dropping it ends the following.
 pub struct Events {
@@ -102,6 +108,11 @@ impl Follower {
         let mut stream = self.client.inner.remote.stream(receiver).await?;
         while let Ok(Some(response)) = stream.message().await {
             let events = match response.event {
+                Some(Live::Mailbox(item)) if matches!(item.item, Some(Item::Intent(_))) => {
+                    // It is still in the mailbox, with those that come meanwhile.
+                    tokio::time::sleep(GATHER).await;
+                    self.client.sync().await?
+                }
                 Some(Live::Mailbox(item)) => {
                     let _turn = self.client.inner.turn.lock().await;
                     let cursor = item.cursor;

@@ -23,6 +23,10 @@ pub(crate) enum Intent {
     Leave,
     /// Commit the leaving of others.
     Confirm,
+    /// Add those of these users who can be added, as other members asked.
+    AddFor(Vec<UserId>),
+    /// Remove these users, as other members asked.
+    RemoveFor(Vec<UserId>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -46,6 +50,8 @@ enum Kind {
     Update = 5,
     Leave = 6,
     Confirm = 7,
+    AddFor = 8,
+    RemoveFor = 9,
 }
 
 impl Intent {
@@ -58,6 +64,8 @@ impl Intent {
             Self::Update => (Kind::Update, Vec::new(), &[][..]),
             Self::Leave => (Kind::Leave, Vec::new(), &[][..]),
             Self::Confirm => (Kind::Confirm, Vec::new(), &[][..]),
+            Self::AddFor(users) => (Kind::AddFor, Vec::new(), users.as_slice()),
+            Self::RemoveFor(users) => (Kind::RemoveFor, Vec::new(), users.as_slice()),
         };
         let users = users.iter().map(ToString::to_string).collect();
         Row {
@@ -85,6 +93,8 @@ impl Intent {
             Kind::Update => Self::Update,
             Kind::Leave => Self::Leave,
             Kind::Confirm => Self::Confirm,
+            Kind::AddFor => Self::AddFor(users()?),
+            Kind::RemoveFor => Self::RemoveFor(users()?),
         })
     }
 }
@@ -100,7 +110,9 @@ mod tests {
             Intent::Create,
             Intent::Send(b"content".to_vec()),
             Intent::Add(users.clone()),
-            Intent::Remove(users),
+            Intent::Remove(users.clone()),
+            Intent::AddFor(users.clone()),
+            Intent::RemoveFor(users),
             Intent::Update,
             Intent::Leave,
             Intent::Confirm,

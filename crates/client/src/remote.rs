@@ -4,8 +4,9 @@
 use std::{future::Future, sync::Mutex, time::Duration};
 
 use conclave_protocol::{
-    Challenge, DeviceId, KeyPossession, SigningKey,
-    limits::{RATCHET_TREE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX},
+    Challenge, DeviceId, GroupId, KeyPossession, MembershipIntent, RequestId, SigningKey,
+    UnixMillis,
+    limits::{INTENT_LIFETIME, RATCHET_TREE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX},
 };
 use conclave_rpc::{
     AUTHORIZATION, BEARER, ErrorDetail, VERSION,
@@ -165,6 +166,31 @@ impl Remote {
         .await
         .map(drop)
         .map_err(|status| self.rejected(&status))
+    }
+
+    /// Hands an intent to a member who is online, and says to whom.
+    pub(crate) async fn submit_intent(
+        &self,
+        group: GroupId,
+        intent: &MembershipIntent,
+        request: RequestId,
+        now: UnixMillis,
+    ) -> Result<DeviceId, ClientError> {
+        let request = v1::SubmitIntentRequest {
+            group_id: group.as_bytes().to_vec().into(),
+            request_id: request.as_bytes().to_vec().into(),
+            intent: intent
+                .sign(group, now.after(INTENT_LIFETIME), &self.key)
+                .into(),
+        };
+        let answer = self
+            .call(request, |mut service, request| async move {
+                service.submit_intent(request).await
+            })
+            .await
+            .map_err(|status| self.error(&status))?;
+        conclave_rpc::device_id(&answer.committer_device_id)
+            .map_err(|error| ClientError::Protocol(error.to_string()))
     }
 
     pub(crate) async fn read_log(

@@ -85,6 +85,11 @@ impl Client {
                 self.write(|tx| tx.set_stock_due(true)).await?;
                 return Ok(Vec::new());
             }
+            // The outbox is worked off after the mailbox, so many of these become one Commit.
+            Some(Item::Intent(handed)) => {
+                self.write(move |tx| tx.gather(&handed, now())).await?;
+                return Ok(Vec::new());
+            }
             _ => return Ok(Vec::new()),
         };
         let asked = welcome.clone();

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{World, assert_agreement, bad_line, history, sync_all, texts};
-use conclave_client::{Client, ClientError, EntryKind, Event, Standing};
+use conclave_client::{Client, ClientError, EntryKind, Event, Standing, UserId};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,4 +291,60 @@ async fn wrong_input_gets_its_own_error_and_changes_nothing() {
 
     alice.sync().await.unwrap();
     assert_eq!(history(alice, group).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_ask_of_one_who_is_online_becomes_few_commits() {
+    let world = World::start().await;
+    let (people, group) = world.group(&["alice", "bob", "carol"]).await;
+    let mut newcomers = Vec::new();
+    for name in ["dave", "erin", "frank", "grace"] {
+        newcomers.push(world.person(name).await);
+    }
+    let nobody: UserId = "nobody@localhost".parse().unwrap();
+    let before = people[0].epoch(group).await.unwrap().0;
+    let mut events = people[0].events();
+    // The stream is there once the service names Alice's device.
+    while people[1]
+        .ask_for(group, std::slice::from_ref(&nobody), &[])
+        .await
+        .unwrap()
+        != people[0].device()
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = newcomers.iter().enumerate().map(|(at, newcomer)| {
+        let (asker, whom) = (&people[1 + at % 2], [newcomer.user().clone()]);
+        async move { asker.ask_for(group, &whom, &[]).await.unwrap() }
+    });
+    for ask in asked {
+        assert_eq!(ask.await, people[0].device());
+    }
+    let all_in = async {
+        while people[0].members(group).await.unwrap().len() < 7 {
+            events.next().await.unwrap().unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all_in)
+        .await
+        .unwrap();
+    drop(events);
+    sync_all(&people).await;
+    sync_all(&newcomers).await;
+    sync_all(&people).await;
+    assert_agreement(&people, group).await;
+    assert_agreement(&newcomers, group).await;
+    let commits = people[0].epoch(group).await.unwrap().0 - before;
+    assert!(commits < 4, "{commits} Commits for four");
+
+    // Nobody is online, so who asks does it, but not to itself.
+    let whom = [newcomers[0].user().clone(), people[1].user().clone()];
+    assert_eq!(
+        people[1].ask_for(group, &[], &whom).await.unwrap(),
+        people[1].device()
+    );
+    people[1].sync().await.unwrap();
+    let members = people[1].members(group).await.unwrap();
+    assert!(members.iter().all(|member| member.user != whom[0]));
+    assert!(members.iter().any(|member| member.user == whom[1]));
 }

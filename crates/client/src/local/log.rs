@@ -89,7 +89,12 @@ impl Tx<'_> {
                 line.add(self, me, EntryKind::Leaves)?;
             }
             Intent::Create => {}
-            Intent::Add(_) | Intent::Remove(_) | Intent::Update | Intent::Confirm => {
+            Intent::Add(_)
+            | Intent::Remove(_)
+            | Intent::AddFor(_)
+            | Intent::RemoveFor(_)
+            | Intent::Update
+            | Intent::Confirm => {
                 let before = self.members(id)?;
                 self.apply(self.engine.merge_pending(self, id)?)?;
                 let after = self.members(id)?;

@@ -5,6 +5,7 @@
 //! scheduler.
 
 mod account;
+mod gather;
 mod groups;
 mod history;
 mod log;

@@ -302,6 +302,12 @@ impl Tx<'_> {
             Intent::Update => self.prepare_commit(group, item, Change::update(), true, now),
             Intent::Leave => self.prepare_leave(group, item),
             Intent::Confirm => self.prepare_confirm(group, item, now),
+            Intent::AddFor(users) => self.prepare_add(group, item, users, now),
+            Intent::RemoveFor(users) => {
+                let own = &self.own_certificate().address().user;
+                let others: Vec<UserId> = users.iter().filter(|it| *it != own).cloned().collect();
+                self.prepare_remove(group, item, &others, now)
+            }
         };
         match prepared {
             Err(error) if is_final(&error) => {
@@ -360,6 +366,17 @@ impl Tx<'_> {
         };
         let taken = v1::TakeKeyPackagesResponse::decode(taken.as_slice())
             .map_err(|_| ClientError::Protocol("KeyPackages in another form".into()))?;
+        // One user who can't be added is not to spoil what others were asked for.
+        let missing = match item.intent {
+            Intent::AddFor(_) => missing
+                .into_iter()
+                .filter(|it| has_any(&taken, it))
+                .collect(),
+            _ => missing,
+        };
+        if missing.is_empty() {
+            return self.settle_without_bytes(group, item);
+        }
         let adds = self.check_key_packages(&missing, &taken, now)?;
         self.prepare_commit(group, item, Change::add(adds), true, now)
     }
@@ -514,6 +531,11 @@ pub(crate) fn add_intents(users: &[UserId]) -> impl Iterator<Item = Intent> {
     users
         .chunks(ADDS_PER_COMMIT_MAX)
         .map(|users| Intent::Add(users.to_vec()))
+}
+
+fn has_any(taken: &v1::TakeKeyPackagesResponse, user: &UserId) -> bool {
+    let found = taken.users.iter().find(|it| it.user == user.as_str());
+    found.is_some_and(|found| !found.key_packages.is_empty())
 }
 
 /// Whether trying the intent again can't help.
