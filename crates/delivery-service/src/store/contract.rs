@@ -1,6 +1,7 @@
 //! What every store has to do. Each test runs on each backend.
 
 mod keeping;
+mod members;
 mod model;
 
 use std::{collections::BTreeSet, sync::Barrier, thread};
@@ -19,6 +20,11 @@ use crate::ordering::{Submission, Verdict};
 use keeping::{
     a_blob_is_there_once_it_is_whole_until_it_expires, a_device_s_old_records_go,
     a_tree_is_kept_until_its_last_joiner_has_it, old_entries_go_and_nothing_that_is_needed,
+};
+use members::{
+    an_invitation_is_for_the_first_who_asks_once,
+    notices_are_bounded_and_two_about_the_same_are_one, one_user_takes_only_so_many_of_a_device,
+    what_is_deleted_is_gone_and_the_rest_stays, what_waits_in_an_epoch_is_given_to_who_comes_in,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -45,6 +51,11 @@ contract![
     a_commit_brings_everything_or_nothing,
     deltas_last_until_the_snapshot_that_holds_them,
     pages_are_bounded,
+    notices_are_bounded_and_two_about_the_same_are_one,
+    an_invitation_is_for_the_first_who_asks_once,
+    what_waits_in_an_epoch_is_given_to_who_comes_in,
+    one_user_takes_only_so_many_of_a_device,
+    what_is_deleted_is_gone_and_the_rest_stays,
     old_entries_go_and_nothing_that_is_needed,
     a_tree_is_kept_until_its_last_joiner_has_it,
     a_device_s_old_records_go,
