@@ -152,7 +152,10 @@ pub(super) fn an_invitation_is_for_the_first_who_asks_once(store: &dyn Store) {
         to: Some(Sequence(2)),
     };
     assert_eq!(ranges, [range]);
+    invitations_are_bounded(store, new);
+}
 
+fn invitations_are_bounded(store: &dyn Store, new: NewInvitation<'_>) {
     for number in 0..INVITATIONS_PER_GROUP_MAX {
         let mut token_hash = [1; 32];
         token_hash[..8].copy_from_slice(&number.to_be_bytes());
