@@ -1,0 +1,44 @@
+use conclave_crypto::CryptoError;
+use thiserror::Error as ThisError;
+
+/// Which clause does not hold. No variant holds an id, a key or a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes that are not the one encoding of what they should be (RFC 9420 §2.1).
+    #[error("the bytes are not a well-formed MLS structure")]
+    Malformed,
+    /// More bytes, leaves or members than a limit of this crate allows.
+    #[error("a structure is larger than this implementation allows")]
+    TooLarge,
+    /// The cryptography itself failed.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// RFC 9420 §13.4
+    #[error("an extension type occurs twice")]
+    DuplicateExtension,
+    /// RFC 9420 §7.3
+    #[error("a leaf's signature is not valid")]
+    LeafSignature,
+    /// RFC 9420 §7.3
+    #[error("a leaf does not come from where its source says")]
+    LeafSource,
+    /// RFC 9420 §7.3
+    #[error("a leaf's capabilities do not cover its group or itself")]
+    LeafCapabilities,
+    /// RFC 9420 §7.3
+    #[error("two members share a signature key or an encryption key")]
+    DuplicateKey,
+    /// RFC 9420 §10.1
+    #[error("a KeyPackage is for another version or suite")]
+    KeyPackageSuite,
+    /// RFC 9420 §10.1
+    #[error("a KeyPackage's init key is its leaf's encryption key")]
+    InitKeyReused,
+    /// RFC 9420 §10.1
+    #[error("a KeyPackage's signature is not valid")]
+    KeyPackageSignature,
+    /// RFC 9420 §12.4.3.1
+    #[error("a GroupInfo's signature is not valid")]
+    GroupInfoSignature,
+}
