@@ -41,4 +41,28 @@ pub enum Error {
     /// RFC 9420 §12.4.3.1
     #[error("a GroupInfo's signature is not valid")]
     GroupInfoSignature,
+    /// RFC 9420 §7.7, §12.4.3.3
+    #[error("a ratchet tree's nodes are not where they must be")]
+    TreeShape,
+    /// RFC 9420 §12.4.3.1
+    #[error("a ratchet tree has not the hash that was signed")]
+    TreeHash,
+    /// RFC 9420 §12.4.3.1
+    #[error("a parent's unmerged leaves are not valid")]
+    UnmergedLeaves,
+    /// RFC 9420 §7.9
+    #[error("a parent hash does not match")]
+    ParentHash,
+    /// RFC 9420 §12.2
+    #[error("no member is at the leaf")]
+    UnknownLeaf,
+    /// RFC 9420 §7.5
+    #[error("an update path has not one node for each of the filtered direct path")]
+    PathLength,
+    /// RFC 9420 §12.4.2
+    #[error("a path secret is not encrypted to exactly those who should have it")]
+    PathCiphertexts,
+    /// The Partial MLS draft, "Membership Proofs and Partial Trees"
+    #[error("a membership proof has not the form of one")]
+    MembershipProof,
 }
