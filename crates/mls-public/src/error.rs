@@ -65,4 +65,49 @@ pub enum Error {
     /// The Partial MLS draft, "Membership Proofs and Partial Trees"
     #[error("a membership proof has not the form of one")]
     MembershipProof,
+    /// RFC 9420 §6.1
+    #[error("a message's signature is not valid")]
+    MessageSignature,
+    /// RFC 9420 §6.2
+    #[error("a membership tag is not valid")]
+    MembershipTag,
+    /// RFC 9420 §6
+    #[error("the content may not travel in this wire format")]
+    WireFormat,
+    /// RFC 9420 §6
+    #[error("the content is not of the kind that is expected")]
+    ContentType,
+    /// RFC 9420 §6
+    #[error("the message is for another group")]
+    WrongGroup,
+    /// RFC 9420 §6
+    #[error("the message is for another epoch")]
+    WrongEpoch,
+    /// RFC 9420 §6
+    #[error("the group is of another version of MLS")]
+    Version,
+    /// RFC 9420 §12.1.8.1
+    #[error("the group knows no such external sender")]
+    ExternalSender,
+    /// RFC 9420 §12.1.8, §12.4
+    #[error("the sender may not send such a proposal or Commit")]
+    ProposalSender,
+    /// RFC 9420 §12.1
+    #[error("a proposal's content is not valid")]
+    ProposalContent,
+    /// RFC 9420 §12.2
+    #[error("a proposal is of a kind that is not understood")]
+    UnknownProposal,
+    /// RFC 9420 §12.2
+    #[error("the proposals of a Commit do not go together")]
+    ProposalList,
+    /// RFC 9420 §12.4
+    #[error("a Commit refers to a proposal that was not seen")]
+    UnknownReference,
+    /// RFC 9420 §12.4
+    #[error("a Commit has no path and must have one")]
+    NoPath,
+    /// RFC 9420 §12.4.3.1
+    #[error("there is no ratchet tree")]
+    NoTree,
 }

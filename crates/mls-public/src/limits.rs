@@ -10,3 +10,6 @@ pub const LEAVES_MAX: u32 = 1 << 19;
 
 /// Threads that check the signatures of one tree: more only helps machines that have better to do.
 pub const VERIFIER_THREADS_MAX: usize = 16;
+
+/// Proposals of one epoch that wait for a Commit: as many as one Commit may sensibly hold.
+pub const PROPOSALS_MAX: usize = 4096;

@@ -11,10 +11,7 @@ impl RatchetTree {
     /// # Errors
     /// [`Error::TooLarge`] if the tree is full and may not grow.
     pub fn add_leaf(&mut self, leaf: LeafNode) -> Result<u32, Error> {
-        if self.member_count() == self.size.leaves() {
-            self.resize(self.size.doubled()?);
-        }
-        let index = self.leftmost_blank();
+        let index = self.make_room()?;
         let at = NodeIndex::of_leaf(index);
         self.set(at, Some(Node::Leaf(Box::new(leaf))));
         let above: Vec<_> = self.size.direct_path(at).collect();
@@ -59,6 +56,14 @@ impl RatchetTree {
             self.resize(half);
         }
         Ok(())
+    }
+
+    /// The leftmost blank leaf, for which the tree grows if it is full.
+    pub(crate) fn make_room(&mut self) -> Result<u32, Error> {
+        if self.member_count() == self.size.leaves() {
+            self.resize(self.size.doubled()?);
+        }
+        Ok(self.leftmost_blank())
     }
 
     /// Makes the tree larger or smaller. What falls off is blank, or was never part of the tree.
