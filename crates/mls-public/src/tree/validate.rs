@@ -62,9 +62,9 @@ impl RatchetTree {
         leaf.extensions.check_unique()?;
         let capabilities = &leaf.capabilities;
         let mut extensions = leaf.extensions.types();
-        // RFC 9420 §7.2: a leaf's own extensions, credential and suite are among its capabilities.
-        let fits = capabilities.supports_suite(self.suite.into())
-            && capabilities.supports_credential(&leaf.credential)
+        // RFC 9420 §7.2, §7.3: a leaf's own extensions and credential are among its capabilities. Of
+        // the suite no clause says so, and the official vectors hold leaves that don't list theirs.
+        let fits = capabilities.supports_credential(&leaf.credential)
             && extensions.all(|kind| capabilities.supports_extension(kind));
         if fits {
             Ok(())

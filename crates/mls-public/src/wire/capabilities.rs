@@ -1,6 +1,6 @@
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
-use super::{Credential, ExtensionType, MLS10, ProposalType};
+use super::{Credential, ExtensionType, ProposalType};
 
 /// What a client can do (RFC 9420 §7.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default, TlsSerialize, TlsDeserializeBytes, TlsSize)]
@@ -18,11 +18,6 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Whether the client speaks this version of MLS with this suite.
-    pub fn supports_suite(&self, suite: u16) -> bool {
-        self.versions.contains(&MLS10) && self.cipher_suites.contains(&suite)
-    }
-
     /// Whether the client knows this extension; the default ones go without saying (§7.2).
     pub fn supports_extension(&self, extension: ExtensionType) -> bool {
         extension.is_default() || self.extensions.contains(&extension)
