@@ -16,6 +16,7 @@ mod hpke;
 mod kdf;
 mod kem;
 mod label;
+mod provider;
 mod random;
 mod secret;
 mod signature;
@@ -25,12 +26,11 @@ pub use error::CryptoError;
 pub use hash::{HASH_BYTES_MAX, Hash};
 pub use hpke::Sealed;
 pub use kem::HpkeKeyPair;
+pub use provider::AwsLcCrypto;
 pub use random::{Random, SystemRandomness};
 pub use secret::Secret;
 pub use signature::SigningKey;
 pub use suite::CipherSuite;
 
-use openmls_rust_crypto::RustCrypto;
-
-/// Cryptography and randomness for OpenMLS.
-pub type Crypto = RustCrypto;
+/// Cryptography and randomness for OpenMLS: what the engine and the service use.
+pub type Crypto = AwsLcCrypto;
