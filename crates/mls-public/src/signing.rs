@@ -6,8 +6,8 @@ use tls_codec::{Serialize as _, Size as _};
 use crate::{
     Error,
     wire::{
-        AuthData, AuthenticatedContent, Bytes, FramedContent, GroupContext, MLS10, PublicMessage,
-        Sender, WireFormat,
+        AuthData, AuthenticatedContent, Bytes, Content, FramedContent, GroupContext, MLS10,
+        PublicMessage, Sender, WireFormat,
     },
 };
 
@@ -67,14 +67,17 @@ impl PublicMessage {
     /// Wraps signed content, tagging it if a member sent it (RFC 9420 §6.2).
     ///
     /// # Errors
-    /// [`Error::WireFormat`] if the content was not signed for a PublicMessage, [`Error::TooLarge`].
+    /// [`Error::WireFormat`] if the content was not signed for a PublicMessage, or is application data,
+    /// which never travels in clear; [`Error::TooLarge`].
     pub fn protect(
         suite: CipherSuite,
         content: AuthenticatedContent,
         context: &GroupContext,
         membership_key: &[u8],
     ) -> Result<Self, Error> {
-        if content.wire_format != WireFormat::PublicMessage {
+        let is_application = matches!(content.content.content, Content::Application(_));
+        // RFC 9420 §6.2
+        if content.wire_format != WireFormat::PublicMessage || is_application {
             return Err(Error::WireFormat);
         }
         let mut message = Self {
@@ -92,13 +95,17 @@ impl PublicMessage {
     /// Checks the membership tag; only members have its key.
     ///
     /// # Errors
-    /// [`Error::MembershipTag`].
+    /// [`Error::MembershipTag`]; [`Error::WireFormat`] for application data.
     pub fn verify_membership(
         &self,
         suite: CipherSuite,
         context: &GroupContext,
         membership_key: &[u8],
     ) -> Result<(), Error> {
+        // RFC 9420 §6.2
+        if matches!(self.content.content, Content::Application(_)) {
+            return Err(Error::WireFormat);
+        }
         // RFC 9420 §6.2: there if and only if a member sent it, which decoding saw to.
         let Some(tag) = &self.membership_tag else {
             return match self.content.sender {
