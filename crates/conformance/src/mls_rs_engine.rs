@@ -2,14 +2,13 @@
 
 use anyhow::Context as _;
 use mls_rs::{
-    CipherSuiteProvider, Client, CryptoProvider, ExtensionList, Group, MlsMessage,
+    CipherSuiteProvider, Client, CryptoProvider, Group, MlsMessage,
     client_builder::MlsConfig,
     group::ExportedTree,
     identity::basic::BasicIdentityProvider,
     mls_rs_codec::MlsEncode as _,
     psk::ExternalPskId,
     storage_provider::{KeyPackageData, in_memory::InMemoryKeyPackageStorage},
-    time::MlsTime,
 };
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 

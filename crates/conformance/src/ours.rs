@@ -64,7 +64,7 @@ fn suite(number: u16) -> anyhow::Result<CipherSuite> {
 }
 
 /// That something which must not hold was refused.
-fn refused<T>(what: &str, outcome: Result<T, impl Sized>) -> anyhow::Result<()> {
+fn refused<T>(what: &str, outcome: &Result<T, impl Sized>) -> anyhow::Result<()> {
     anyhow::ensure!(outcome.is_err(), "{what} was not refused");
     Ok(())
 }

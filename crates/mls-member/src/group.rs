@@ -1,7 +1,10 @@
 //! A group as one of its members sees it: the public state, and the secrets that go with it.
 
+mod commit;
 mod create;
+mod external;
 mod follow;
+mod info;
 mod join;
 
 use std::collections::BTreeMap;
@@ -16,6 +19,7 @@ use conclave_mls_public::{
     },
 };
 
+pub use commit::{Committed, PendingCommit};
 pub use join::Invitee;
 
 use crate::{
@@ -66,6 +70,7 @@ pub enum Received {
 }
 
 /// The secrets of an epoch that is about to begin.
+#[derive(Debug)]
 struct NextEpoch {
     secrets: EpochSecrets,
     encryption: EncryptionSecret,

@@ -81,7 +81,7 @@ fn signatures(vector: &shapes::CryptoBasics) -> anyhow::Result<()> {
     let fresh = key.sign_with_label(&case.label, &case.content)?;
     suite.verify_with_label(&case.public, &case.label, &case.content, &fresh)?;
     let other = suite.verify_with_label(&case.public, "another label", &case.content, &fresh);
-    refused("a signature under another label", other)
+    refused("a signature under another label", &other)
 }
 
 fn encryption(vector: &shapes::CryptoBasics) -> anyhow::Result<()> {

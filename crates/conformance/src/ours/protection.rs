@@ -114,7 +114,7 @@ impl<'a> Fixture<'a> {
         let content = Content::Application(self.vector.application.to_vec().into());
         refused(
             "sending application data in clear",
-            self.protect_public(content.clone()),
+            &self.protect_public(content.clone()),
         )?;
         let signed = self.sign(WireFormat::PublicMessage, content)?;
         let message = PublicMessage {
@@ -123,7 +123,7 @@ impl<'a> Fixture<'a> {
             membership_tag: Some(vec![0; self.suite.hash_len()].into()),
         };
         let outcome = self.open_public(&MlsMessage::PublicMessage(message));
-        refused("application data in clear", outcome)
+        refused("application data in clear", &outcome)
     }
 
     fn frame(&self, content: Content) -> FramedContent {

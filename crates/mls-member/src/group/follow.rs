@@ -6,8 +6,8 @@ use conclave_mls_public::{
     wire::{AuthenticatedContent, Content, Sender, UpdatePath, encode},
 };
 
-use super::{Group, KnownPsks, NextEpoch, Received, Standing};
-use crate::{JoinerSecret, MemberError, PrivateTree, PskStore, error::Result};
+use super::{Group, KnownPsks, Received, Standing, commit::Derived};
+use crate::{MemberError, PrivateTree, PskStore, error::Result};
 
 impl Group {
     /// Goes into the epoch that somebody else's Commit begins. If it can't, nothing has changed.
@@ -45,10 +45,8 @@ impl Group {
             Some(kem_output) => &self.secrets.external_init(kem_output)?,
             None => self.secrets.init(),
         };
-        let context = encode(staged.context())?;
-        let joiner = JoinerSecret::derive(suite, init, &commit_secret, &context)?;
-        let member = joiner.with_psks(suite, &known.secret(suite, &effects.psks)?);
-        let next = NextEpoch::derive(&member, staged.context())?;
+        let psk_secret = known.secret(suite, &effects.psks)?;
+        let next = Derived::from_commit(&staged, init, &commit_secret, &psk_secret)?.next;
         // RFC 9420 §12.4.2
         next.confirm(
             suite,
