@@ -13,6 +13,8 @@
 //! or does I/O; threads are used where the caller allows more than one, to check signatures.
 
 mod error;
+#[cfg(feature = "forge")]
+pub mod forge;
 mod group;
 pub mod limits;
 pub mod math;
