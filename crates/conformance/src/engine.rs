@@ -52,7 +52,10 @@ impl EngineName {
         }
         match catch_unwind(AssertUnwindSafe(|| engine.check(vector))) {
             Ok(Ok(())) => Verdict::Pass,
-            Ok(Err(error)) => Verdict::Fail(format!("{error:#}")),
+            Ok(Err(error)) => match engine.excuse(&error) {
+                Some(reason) => Verdict::Skip(reason),
+                None => Verdict::Fail(format!("{error:#}")),
+            },
             Err(_) => Verdict::Fail("the engine panicked".to_owned()),
         }
     }
@@ -75,6 +78,11 @@ pub(crate) trait Engine: Sync {
 
     /// Whether the engine has the cipher suite's algorithms.
     fn supports(&self, suite: u16) -> bool;
+
+    /// Why a failure says nothing about the engine, if so.
+    fn excuse(&self, _: &anyhow::Error) -> Option<&'static str> {
+        None
+    }
 
     /// Checks one entry.
     ///

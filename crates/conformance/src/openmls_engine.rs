@@ -4,10 +4,10 @@ use anyhow::{Context as _, bail};
 use conclave_crypto::Crypto;
 use openmls::{
     prelude::{
-        Ciphersuite, HpkePrivateKey, KeyPackageBundle, KeyPackageIn, MlsGroup, MlsGroupJoinConfig,
-        MlsMessageBodyIn, MlsMessageIn, OpenMlsCrypto as _, OpenMlsProvider,
-        ProcessedMessageContent, ProtocolVersion, RatchetTreeIn, StagedWelcome,
-        tls_codec::DeserializeBytes as _,
+        Ciphersuite, HpkePrivateKey, KeyPackageBundle, KeyPackageIn,
+        MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn,
+        MlsMessageIn, OpenMlsCrypto as _, OpenMlsProvider, ProcessedMessageContent, RatchetTreeIn,
+        StagedWelcome, tls_codec::DeserializeBytes as _,
     },
     schedule::PreSharedKeyId,
 };
@@ -39,6 +39,13 @@ impl Engine for OpenMls {
 
     fn supports(&self, suite: u16) -> bool {
         Ciphersuite::try_from(suite).is_ok_and(|suite| Crypto::default().supports(suite).is_ok())
+    }
+
+    fn excuse(&self, error: &anyhow::Error) -> Option<&'static str> {
+        let is_over = format!("{error:#}").contains("Lifetime is in the past");
+        is_over.then_some(
+            "KeyPackages in it have expired, which the library checks against today's clock",
+        )
     }
 
     fn check(&self, vector: &Vector) -> anyhow::Result<()> {
@@ -100,7 +107,7 @@ fn join(provider: &Provider, vector: &shapes::PassiveClient) -> anyhow::Result<M
     let MlsMessageBodyIn::KeyPackage(key_package) = message(&vector.key_package)? else {
         bail!("no KeyPackage")
     };
-    store_key_package(provider, key_package, vector)?;
+    store_key_package(provider, &key_package, vector)?;
     for psk in &vector.external_psks {
         PreSharedKeyId::external(psk.psk_id.to_vec(), Vec::new()).store(provider, &psk.psk)?;
     }
@@ -109,6 +116,7 @@ fn join(provider: &Provider, vector: &shapes::PassiveClient) -> anyhow::Result<M
     };
     let config = MlsGroupJoinConfig::builder()
         .number_of_resumption_psks(64)
+        .wire_format_policy(MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY)
         .build();
     let mut joining =
         StagedWelcome::build_from_welcome(provider, &config, welcome)?.skip_lifetime_validation();
@@ -122,17 +130,16 @@ fn join(provider: &Provider, vector: &shapes::PassiveClient) -> anyhow::Result<M
 /// storage: so they are written there, in the form in which it would have written them.
 fn store_key_package(
     provider: &Provider,
-    key_package: KeyPackageIn,
+    key_package: &KeyPackageIn,
     vector: &shapes::PassiveClient,
 ) -> anyhow::Result<()> {
-    let key_package = key_package.validate(&provider.crypto, ProtocolVersion::Mls10)?;
-    let reference = key_package.hash_ref(&provider.crypto)?;
     let private = |bytes: &[u8]| HpkePrivateKey::from(bytes.to_vec());
     let bundle: KeyPackageBundle = serde_json::from_value(json!({
         "key_package": key_package,
         "private_init_key": private(&vector.init_priv),
         "private_encryption_key": { "key": private(&vector.encryption_priv) },
     }))?;
+    let reference = bundle.key_package().hash_ref(&provider.crypto)?;
     Ok(provider.storage.write_key_package(&reference, &bundle)?)
 }
 

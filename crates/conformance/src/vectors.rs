@@ -101,14 +101,22 @@ impl Vector {
 ///
 /// # Errors
 ///
-/// If the file can't be read, is no JSON array, is empty, or holds an entry of no known kind.
+/// If the file can't be read or is too large; as [`parse`].
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Vector>> {
     let length = path.metadata()?.len();
     if length > FILE_BYTES_MAX {
         bail!("the file is larger than {FILE_BYTES_MAX} bytes");
     }
-    let entries: Vec<Value> =
-        serde_json::from_slice(&std::fs::read(path)?).context("not a JSON array")?;
+    parse(&std::fs::read(path)?)
+}
+
+/// The entries of a vector file with this content.
+///
+/// # Errors
+///
+/// If it is no JSON array, is empty, or holds an entry of no known kind.
+pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Vector>> {
+    let entries: Vec<Value> = serde_json::from_slice(bytes).context("not a JSON array")?;
     if entries.is_empty() {
         bail!("the file holds no entry");
     }

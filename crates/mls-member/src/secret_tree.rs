@@ -131,3 +131,73 @@ impl SecretTree {
 fn branch(suite: CipherSuite, secret: &Secret, side: &str) -> Result<Secret, CryptoError> {
     suite.expand_with_label(secret, "tree", side.as_bytes(), suite.hash_len())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::{FORWARD_GENERATIONS_MAX, SKIPPED_KEYS_MAX};
+
+    const SUITE: CipherSuite = CipherSuite::X25519Aes128Sha256Ed25519;
+
+    fn tree(leaves: u32) -> SecretTree {
+        let size = TreeSize::of_leaves(leaves).unwrap();
+        SecretTree::new(SUITE, size, EncryptionSecret(Secret::from(&[7; 32][..])))
+    }
+
+    fn take(tree: &mut SecretTree, leaf: u32, generation: u32) -> Result<Vec<u8>, MemberError> {
+        let key = |key: &MessageKey| Ok(key.key().as_bytes().to_vec());
+        tree.with_key(leaf, RatchetKind::Application, generation, key)
+    }
+
+    proptest! {
+        /// Whatever the order of use, a sender and a receiver have the same keys, each of them once.
+        #[test]
+        fn keys_agree_in_any_order_and_are_given_out_once(
+            height in 0_u32..8,
+            uses in proptest::collection::vec((any::<u32>(), 0_u32..20), 1..40),
+        ) {
+            let leaves = 1 << height;
+            let mut receiver = tree(leaves);
+            let mut used = std::collections::BTreeSet::new();
+            for (leaf, generation) in uses {
+                let leaf = leaf % leaves;
+                let mut sender = tree(leaves);
+                let mut sent = sender.next(leaf, RatchetKind::Application).unwrap();
+                while sent.0 < generation {
+                    sent = sender.next(leaf, RatchetKind::Application).unwrap();
+                }
+                let taken = take(&mut receiver, leaf, generation);
+                if used.insert((leaf, generation)) {
+                    prop_assert_eq!(taken.unwrap(), sent.1.key().as_bytes());
+                } else {
+                    prop_assert_eq!(taken, Err(MemberError::GenerationGone));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_follows_use_and_not_the_size_of_the_group() {
+        let mut tree = tree(1 << 16);
+        assert_eq!(tree.held(), 1);
+        tree.next(12_345, RatchetKind::Application).unwrap();
+        assert!(tree.held() <= 16 + 2, "{}", tree.held());
+        assert_eq!(take(&mut tree, 1 << 16, 0), Err(MemberError::UnknownLeaf));
+    }
+
+    #[test]
+    fn a_failed_attempt_costs_no_key_and_gaps_are_bounded() {
+        let mut tree = tree(2);
+        let fail = |_: &MessageKey| Err::<(), _>(MemberError::Padding);
+        let failed = tree.with_key(0, RatchetKind::Application, 5, fail);
+        assert_eq!(failed, Err(MemberError::Padding));
+        assert!(take(&mut tree, 0, 0).is_ok());
+        let too_far = take(&mut tree, 0, FORWARD_GENERATIONS_MAX + 2);
+        assert_eq!(too_far, Err(MemberError::GenerationTooFar));
+        assert!(take(&mut tree, 0, FORWARD_GENERATIONS_MAX + 1).is_ok());
+        assert!(tree.held() <= SKIPPED_KEYS_MAX + 3);
+        assert_eq!(take(&mut tree, 0, 1), Err(MemberError::GenerationGone));
+    }
+}
