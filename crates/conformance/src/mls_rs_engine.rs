@@ -1,12 +1,12 @@
 //! mls-rs with its AWS-LC provider, by its public API.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use mls_rs::{
     CipherSuiteProvider, Client, CryptoProvider, Group, MlsMessage,
     client_builder::MlsConfig,
     group::ExportedTree,
     identity::basic::BasicIdentityProvider,
-    mls_rs_codec::MlsEncode as _,
+    mls_rs_codec::{MlsEncode as _, byte_vec},
     psk::ExternalPskId,
     storage_provider::{KeyPackageData, in_memory::InMemoryKeyPackageStorage},
 };
@@ -22,11 +22,8 @@ pub(crate) struct MlsRs;
 impl Engine for MlsRs {
     fn skips(&self, kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::PassiveClient => None,
-            Kind::Messages => Some(
-                "only MLSMessage and the tree can be decoded by its public API (they round-trip \
-                 where passive clients use them)",
-            ),
+            Kind::PassiveClient | Kind::Deserialization => None,
+            Kind::Messages => Some("the public API decodes only MLSMessage and the tree"),
             Kind::PartialSyntax
             | Kind::PartialProofs
             | Kind::PartialTree
@@ -46,9 +43,21 @@ impl Engine for MlsRs {
     fn check(&self, vector: &Vector) -> anyhow::Result<()> {
         match vector {
             Vector::PassiveClient(vector) => passive_client(vector),
+            Vector::Deserialization(vector) => deserialization(vector),
             _ => anyhow::bail!("this kind is skipped"),
         }
     }
+}
+
+fn deserialization(vector: &shapes::Deserialization) -> anyhow::Result<()> {
+    let bytes = [&*vector.vlbytes_header, &vec![0; vector.length as usize]].concat();
+    let mut rest = &*bytes;
+    let read: Vec<u8> = byte_vec::mls_decode(&mut rest)?;
+    ensure!(
+        read.len() == vector.length as usize && rest.is_empty(),
+        "the length"
+    );
+    Ok(())
 }
 
 fn passive_client(vector: &shapes::PassiveClient) -> anyhow::Result<()> {

@@ -1,13 +1,14 @@
 //! OpenMLS with Conclave's provider, by its public API.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use conclave_crypto::Crypto;
 use openmls::{
     prelude::{
         Ciphersuite, HpkePrivateKey, KeyPackageBundle, KeyPackageIn,
         MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn,
         MlsMessageIn, OpenMlsCrypto as _, OpenMlsProvider, ProcessedMessageContent, RatchetTreeIn,
-        StagedWelcome, tls_codec::DeserializeBytes as _,
+        StagedWelcome,
+        tls_codec::{DeserializeBytes as _, VLBytes},
     },
     schedule::PreSharedKeyId,
 };
@@ -25,8 +26,8 @@ pub(crate) struct OpenMls;
 impl Engine for OpenMls {
     fn skips(&self, kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::PassiveClient => None,
-            Kind::Messages => Some("GroupSecrets and Commit can't be decoded by its public API"),
+            Kind::PassiveClient | Kind::Deserialization => None,
+            Kind::Messages => Some("the public API does not decode GroupSecrets and Commit"),
             Kind::PartialSyntax
             | Kind::PartialProofs
             | Kind::PartialTree
@@ -51,6 +52,7 @@ impl Engine for OpenMls {
     fn check(&self, vector: &Vector) -> anyhow::Result<()> {
         match vector {
             Vector::PassiveClient(vector) => passive_client(vector),
+            Vector::Deserialization(vector) => deserialization(vector),
             _ => bail!("this kind is skipped"),
         }
     }
@@ -78,6 +80,16 @@ impl OpenMlsProvider for Provider {
     fn rand(&self) -> &Crypto {
         &self.crypto
     }
+}
+
+fn deserialization(vector: &shapes::Deserialization) -> anyhow::Result<()> {
+    let bytes = [&*vector.vlbytes_header, &vec![0; vector.length as usize]].concat();
+    let read = VLBytes::tls_deserialize_exact_bytes(&bytes)?;
+    ensure!(
+        read.as_slice().len() == vector.length as usize,
+        "the length"
+    );
+    Ok(())
 }
 
 fn passive_client(vector: &shapes::PassiveClient) -> anyhow::Result<()> {

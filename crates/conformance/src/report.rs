@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::engine::{EngineName, Verdict};
 
-/// Failures that a table shows in full for one file and engine; JSON has them all.
+/// Different failures that a table shows for one file and engine; JSON has them all.
 const SHOWN_FAILURES: usize = 10;
 
 /// What came of all files.
@@ -109,19 +109,20 @@ impl Report {
     }
 
     fn skips(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut reasons = BTreeMap::<_, usize>::new();
+        let mut reasons = BTreeMap::<_, BTreeMap<_, usize>>::new();
         for (file, engine) in self.engines() {
             for (reason, count) in &engine.skipped {
-                *reasons
-                    .entry((engine.engine.name(), file.kind, *reason))
-                    .or_default() += count;
+                let kinds = reasons.entry((engine.engine.name(), *reason)).or_default();
+                *kinds.entry(file.kind).or_default() += count;
             }
         }
         if !reasons.is_empty() {
             writeln!(f, "\nSkipped:\n")?;
         }
-        for ((engine, kind, reason), count) in reasons {
-            writeln!(f, "- {engine}, {count} of {kind}: {reason}")?;
+        for ((engine, reason), kinds) in reasons {
+            let kinds = kinds.iter().map(|(kind, count)| format!("{kind} {count}"));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            writeln!(f, "- {engine}: {reason}: {kinds}.")?;
         }
         Ok(())
     }
@@ -131,17 +132,22 @@ impl Report {
             writeln!(f, "\nFailed:\n")?;
         }
         for (file, engine) in self.engines() {
-            for (entry, why) in engine.failed.iter().take(SHOWN_FAILURES) {
+            let mut reasons = BTreeMap::<_, Vec<_>>::new();
+            for (entry, why) in &engine.failed {
+                reasons.entry(why).or_default().push(entry);
+            }
+            let more = reasons.len().saturating_sub(SHOWN_FAILURES);
+            let name = engine.engine.name();
+            for (why, entries) in reasons.into_iter().take(SHOWN_FAILURES) {
+                let (count, first) = (entries.len(), entries[0]);
                 writeln!(
                     f,
-                    "- {}, {} [{entry}]: {why}",
-                    engine.engine.name(),
+                    "- {name}, {}: {count}, the first [{first}]: {why}",
                     file.path
                 )?;
             }
-            let more = engine.failed.len().saturating_sub(SHOWN_FAILURES);
             if more > 0 {
-                writeln!(f, "- {}, {}: {more} more", engine.engine.name(), file.path)?;
+                writeln!(f, "- {name}, {}: {more} reasons more", file.path)?;
             }
         }
         Ok(())
