@@ -6,6 +6,7 @@
 
 use std::{
     num::NonZeroUsize,
+    panic::{self, AssertUnwindSafe},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -118,7 +119,14 @@ impl OpenMls {
             RatchetTreeIn::tls_deserialize_exact_bytes(&nodes).map_err(|e| format!("{e:?}"))?;
         let storage = MemoryStorage::default();
         let proposals = ProposalStore::new();
-        OpenMlsGroup::from_external(&AwsLcCrypto, &storage, nodes, info, proposals)
+        // A debug assertion of OpenMLS 0.9.2 fires where an unmerged leaf is blank, a tree that RFC
+        // 9420 §12.4.3.1 has it
+        // refuse: that counts as refused here.
+        let observed = panic::catch_unwind(AssertUnwindSafe(|| {
+            OpenMlsGroup::from_external(&AwsLcCrypto, &storage, nodes, info, proposals)
+        }));
+        observed
+            .map_err(|_| "panicked".to_owned())?
             .map(|(group, _)| Self { group, storage })
             .map_err(|error| format!("{error:?}"))
     }
@@ -355,7 +363,7 @@ fn stage(group: &mut PublicGroup, message: &[u8], keep: bool) -> Result<(), Stri
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn all_followers_see_the_same_and_refuse_the_same(
