@@ -45,9 +45,6 @@ pub enum MemberError {
     /// RFC 9420 §12.4.3.1: the Welcome, the GroupInfo and the KeyPackage are for different suites.
     #[error("the suites of the Welcome, its GroupInfo and the KeyPackage differ")]
     WrongSuite,
-    /// RFC 9420 §12.4.3.3: neither the Welcome nor the caller has the ratchet tree.
-    #[error("the ratchet tree is missing")]
-    NoTree,
     /// RFC 9420 §12.4.3.2: the GroupInfo has no key for external Commits.
     #[error("the group can't be joined from outside")]
     NoExternalPub,

@@ -6,6 +6,7 @@ mod external;
 mod follow;
 mod info;
 mod join;
+mod psks;
 
 use std::collections::BTreeMap;
 
@@ -14,17 +15,17 @@ use conclave_mls_public::{
     Effects, Error, PublicGroup,
     wire::{
         AuthenticatedContent, Content, FramedContent, GroupContext, LeafNode, LeafNodeSource,
-        MlsMessage, PreSharedKeyId, PrivateMessage, Proposal, Psk, PublicMessage, Sender,
-        WireFormat,
+        MlsMessage, PrivateMessage, Proposal, PublicMessage, Sender, WireFormat,
     },
 };
 
 pub use commit::{Committed, PendingCommit};
 pub use join::Invitee;
+use psks::{KnownPsks, find_psks};
 
 use crate::{
     EncryptionSecret, EpochSecrets, MemberError, MemberSecret, PrivateTree, PskStore, SecretTree,
-    error::Result, limits::RESUMPTION_EPOCHS_MAX, private_message, psk_secret,
+    error::Result, limits::RESUMPTION_EPOCHS_MAX, private_message,
 };
 
 /// A member's state in one epoch.
@@ -105,7 +106,8 @@ impl Group {
     /// Takes in a message that somebody else sent in this epoch.
     ///
     /// # Errors
-    /// The clause that does not hold; the group is as it was then.
+    /// The clause that does not hold. The group is as it was then, but for the key of a PrivateMessage
+    /// whose sender really sent it: that is used up.
     pub fn receive(&mut self, message: MlsMessage, psks: &dyn PskStore) -> Result<Received> {
         self.check_standing()?;
         let content = match message {
@@ -262,49 +264,6 @@ impl Group {
         self.keys = keys;
         self.updates.clear();
     }
-}
-
-/// The PSKs that a Commit may name (RFC 9420 §8.4): those of this group's own epochs, and what the
-/// application knows.
-struct KnownPsks<'a> {
-    context: GroupContext,
-    secrets: &'a EpochSecrets,
-    past: &'a BTreeMap<u64, Secret>,
-    others: &'a dyn PskStore,
-}
-
-impl PskStore for KnownPsks<'_> {
-    fn find(&self, psk: &Psk) -> Option<Secret> {
-        let own = match psk {
-            Psk::Resumption {
-                psk_group_id,
-                psk_epoch,
-                ..
-            } if *psk_group_id == self.context.group_id => {
-                if *psk_epoch == self.context.epoch {
-                    Some(self.secrets.resumption_psk())
-                } else {
-                    self.past.get(psk_epoch)
-                }
-            }
-            _ => None,
-        };
-        own.cloned().or_else(|| self.others.find(psk))
-    }
-}
-
-impl KnownPsks<'_> {
-    fn secret(&self, suite: CipherSuite, ids: &[PreSharedKeyId]) -> Result<Secret> {
-        psk_secret(suite, &find_psks(ids, self)?)
-    }
-}
-
-fn find_psks(ids: &[PreSharedKeyId], psks: &dyn PskStore) -> Result<Vec<(PreSharedKeyId, Secret)>> {
-    let find = |id: &PreSharedKeyId| {
-        let secret = psks.find(&id.psk).ok_or(MemberError::UnknownPsk)?;
-        Ok((id.clone(), secret))
-    };
-    ids.iter().map(find).collect()
 }
 
 impl NextEpoch {
