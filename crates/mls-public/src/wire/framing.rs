@@ -133,7 +133,7 @@ impl AuthData {
     }
 
     /// Bytes that [`write`](Self::write) will write.
-    pub fn len(&self) -> usize {
+    pub fn encoded_len(&self) -> usize {
         let tag = self.confirmation_tag.as_ref();
         self.signature.tls_serialized_len() + tag.map_or(0, Size::tls_serialized_len)
     }
@@ -152,7 +152,7 @@ pub struct AuthenticatedContent {
 
 impl Size for AuthenticatedContent {
     fn tls_serialized_len(&self) -> usize {
-        2 + self.content.tls_serialized_len() + self.auth.len()
+        2 + self.content.tls_serialized_len() + self.auth.encoded_len()
     }
 }
 

@@ -130,7 +130,7 @@ impl Size for PublicMessage {
     fn tls_serialized_len(&self) -> usize {
         let tag = self.membership_tag.as_ref();
         self.content.tls_serialized_len()
-            + self.auth.len()
+            + self.auth.encoded_len()
             + tag.map_or(0, Size::tls_serialized_len)
     }
 }
