@@ -15,6 +15,10 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Packag
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("crypto", &[]),
+    ("mls-public", &["crypto"]),
+    ("mls-member", &["mls-public", "crypto"]),
+    ("conformance", &["crypto", "mls-public", "mls-member"]),
+    ("benches", &["crypto", "mls-public", "mls-member"]),
     ("engine", &["protocol", "crypto"]),
     ("rpc", &["protocol"]),
     ("delivery-service", &["rpc", "protocol", "crypto"]),
@@ -23,19 +27,31 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that do no I/O: whatever they depend on, it is none of [`IO`].
-const PURE: &[&str] = &["protocol", "crypto", "engine"];
+const PURE: &[&str] = &["protocol", "crypto", "mls-public", "mls-member", "engine"];
 
 /// What I/O comes with.
 const IO: &[&str] = &["tokio", "tonic", "mio", "hyper", "rusqlite"];
 
 /// Crates that hold or can derive a group's secrets: never below the service.
-const SECRET: &[&str] = &["conclave-engine", "conclave-client"];
+const SECRET: &[&str] = &["conclave-engine", "conclave-client", "conclave-mls-member"];
 
 /// Libraries that only some crates may name.
 const RESERVED: &[(&str, &[&str])] = &[
-    ("openmls", &["engine", "delivery-service"]),
-    ("openmls_traits", &["engine", "crypto", "delivery-service"]),
-    ("openmls_rust_crypto", &["crypto"]),
+    (
+        "openmls",
+        &["engine", "delivery-service", "conformance", "benches"],
+    ),
+    (
+        "openmls_traits",
+        &[
+            "engine",
+            "crypto",
+            "delivery-service",
+            "conformance",
+            "benches",
+        ],
+    ),
+    ("openmls_rust_crypto", &["conformance", "benches"]),
 ];
 
 /// The one module of the service that knows OpenMLS.

@@ -1,38 +1,40 @@
-//! The one crypto provider behind OpenMLS's crypto traits.
+//! The cryptography of MLS, typed, on AWS-LC, and the provider behind OpenMLS's crypto traits.
 //!
-//! Everything in this workspace that needs cryptography for MLS names [`Crypto`] and nothing else,
-//! so what stands behind it can change in one place. Today it is the RustCrypto provider that the
-//! OpenMLS project maintains: suites 1, 2 and 3 of RFC 9420 §17.1, and a ChaCha20 generator seeded
-//! from the operating system.
+//! A [`CipherSuite`] is a number of RFC 9420 §17.1 whose algorithms are here: suites 1, 2, 3, 5 and
+//! 7. Suites 4 and 6 need X448 and Ed448, which no library that we would trust offers; they are
+//! refused by name. The suite's methods are the functions of RFC 9420 §5 and §8: hash, MAC and
+//! derivation, AEAD, HPKE with labels, signatures with labels. What a member must keep is a
+//! [`Secret`], an [`HpkeKeyPair`] or a [`SigningKey`]: wiped on drop and silent in `Debug`.
+//! Randomness is an argument, [`Random`].
+//!
+//! [`Crypto`] is what the engine and the service give to OpenMLS.
 
-use openmls_rust_crypto::RustCrypto;
+mod aead;
+mod error;
+mod hash;
+mod hpke;
+mod kdf;
+mod kem;
+mod label;
+mod provider;
+mod random;
+mod secret;
+mod signature;
+mod suite;
 
-/// Cryptography and randomness for MLS: an [`OpenMlsCrypto`](openmls_traits::crypto::OpenMlsCrypto)
-/// and an [`OpenMlsRand`](openmls_traits::random::OpenMlsRand) in one.
+pub use error::CryptoError;
+pub use hash::{HASH_BYTES_MAX, Hash};
+pub use hpke::Sealed;
+pub use kem::HpkeKeyPair;
+pub use provider::AwsLcCrypto;
+pub use random::{Random, SystemRandomness};
+pub use secret::Secret;
+pub use signature::SigningKey;
+pub use suite::CipherSuite;
+
+/// Cryptography and randomness for OpenMLS: what the engine and the service use.
 ///
-/// Making one draws a seed from the operating system, so make one and keep it; it is `Send` and
-/// `Sync`. An alias, not a wrapper: a wrapper would repeat every method of both traits only to pass
-/// it on.
-pub type Crypto = RustCrypto;
-
-#[cfg(test)]
-mod tests {
-    use openmls_traits::{
-        crypto::OpenMlsCrypto as _, random::OpenMlsRand as _, types::Ciphersuite,
-    };
-
-    use super::*;
-
-    #[test]
-    fn the_groups_suite_is_supported_and_randomness_does_not_repeat() {
-        let (one, other) = (Crypto::default(), Crypto::default());
-        let suite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-        assert_eq!(one.supports(suite), Ok(()));
-        let drawn = [
-            one.random_array::<16>().unwrap(),
-            one.random_array::<16>().unwrap(),
-            other.random_array::<16>().unwrap(),
-        ];
-        assert!(drawn[0] != drawn[1] && drawn[0] != drawn[2] && drawn[1] != drawn[2]);
-    }
-}
+/// AWS-LC rather than RustCrypto, by measurement on one core in microseconds (RustCrypto / AWS-LC):
+/// Ed25519 verify 54 / 42, sign 41 / 16 with the key expanded once, HPKE seal 91 / 43, open 91 / 41;
+/// and it has suites 5 and 7. RustCrypto stays as the reference that the tests hold it against.
+pub type Crypto = AwsLcCrypto;

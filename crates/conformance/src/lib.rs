@@ -1,0 +1,21 @@
+//! MLS held against the official test vectors: Conclave's own crates, and other libraries beside
+//! them.
+//!
+//! A *vector file* is a JSON array of entries of one kind, which is told from the content. Each
+//! entry is given to each *engine* asked for, and the engine's verdict is pass, fail, or skip with a
+//! reason: a library whose public API doesn't reach what a vector tests skips it and says so.
+//! [`check`] gives a [`Report`]; [`generate`] makes fresh entries in the same format.
+
+mod engine;
+mod generate;
+mod mls_rs_engine;
+mod openmls_engine;
+mod ours;
+mod report;
+mod run;
+mod vectors;
+
+pub use engine::EngineName;
+pub use generate::generate;
+pub use report::{EngineReport, FileReport, Report};
+pub use run::{check, files};
