@@ -28,6 +28,8 @@ pub fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         if path.is_dir() {
             walk(path, DEPTH_MAX, &mut found)?;
         } else {
+            path.metadata()
+                .with_context(|| path.display().to_string())?;
             found.push(path.clone());
         }
     }

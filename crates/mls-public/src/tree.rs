@@ -234,5 +234,3 @@ fn encryption_key(node: &Node) -> &[u8] {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -16,9 +16,9 @@ use conclave_mls_public::{
     NodeIndex, RatchetTree, TreeSize, same_tree, transcript, tree_hash_of,
     wire::{
         AnnotatedCommit, AnnotatedWelcome, AuthenticatedContent, Bytes, Commit, Content,
-        CopathHash, ExtensionType, Extensions, GroupContext, GroupInfo, LeafNode, MLS10,
-        MembershipProof, MlsMessage, Node, PreSharedKeyId, PrivateMessage, Proposal, PublicMessage,
-        ReInit, SenderAuthenticated, UpdatePath, Welcome, decode, encode,
+        CopathHash, ExtensionType, Extensions, GroupContext, GroupInfo, KeyPackage, LeafNode,
+        MLS10, MembershipProof, MlsMessage, Node, PreSharedKeyId, PrivateMessage, Proposal,
+        PublicMessage, ReInit, SenderAuthenticated, UpdatePath, Welcome, decode, encode,
     },
 };
 use libtest_mimic::{Arguments, Trial};
@@ -150,7 +150,7 @@ fn messages(case: &Value) {
     read::<PreSharedKeyId>(&case["pre_shared_key_proposal"]);
     read::<u32>(&case["remove_proposal"]);
     read::<LeafNode>(&case["update_proposal"]);
-    read::<conclave_mls_public::wire::KeyPackage>(&case["add_proposal"]);
+    read::<KeyPackage>(&case["add_proposal"]);
     let MlsMessage::GroupInfo(info) = read::<MlsMessage>(&case["mls_group_info"]) else {
         panic!("no GroupInfo");
     };
@@ -284,10 +284,7 @@ fn treekem(case: &Value) {
         leaf.verify(suite(case), (&group_id, sender)).unwrap();
         tree.validate_structure(&Extensions::default()).unwrap();
         tree.roll_back();
-        assert_eq!(
-            tree.to_nodes(),
-            self::read_tree(case, "ratchet_tree").to_nodes()
-        );
+        assert_eq!(tree.to_nodes(), read_tree(case, "ratchet_tree").to_nodes());
     }
 }
 

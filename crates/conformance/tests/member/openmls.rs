@@ -1,12 +1,12 @@
-use conclave_crypto::Crypto;
+use conclave_crypto::{CipherSuite, Crypto, SigningKey, SystemRandomness};
 use openmls::prelude::{
-    BasicCredential, Ciphersuite, CredentialWithKey, GroupId, KeyPackage, LeafNodeIndex,
-    LeafNodeParameters, MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY,
-    MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
-    MlsMessageOut, OpenMlsProvider, ProcessedMessageContent, ProtocolVersion, StagedWelcome,
+    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, GroupId, KeyPackage,
+    LeafNodeIndex, LeafNodeParameters, MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY,
+    MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
+    MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsProvider, ProcessedMessageContent,
+    ProtocolVersion, StagedWelcome,
     tls_codec::{DeserializeBytes as _, Serialize as _},
 };
-use openmls_basic_credential::SignatureKeyPair;
 use openmls_memory_storage::MemoryStorage;
 
 use super::{Client, EXPORTED_BYTES, LABEL};
@@ -38,15 +38,16 @@ impl OpenMlsProvider for Provider {
 pub(crate) struct OpenMls {
     provider: Provider,
     suite: Ciphersuite,
-    key: SignatureKeyPair,
+    key: SigningKey,
     identity: CredentialWithKey,
     group: Option<MlsGroup>,
 }
 
 impl OpenMls {
     pub(crate) fn boxed(name: String, suite: u16) -> Box<dyn Client> {
+        let ours = CipherSuite::try_from(suite).unwrap();
         let suite = Ciphersuite::try_from(suite).unwrap();
-        let key = SignatureKeyPair::new(suite.signature_algorithm()).unwrap();
+        let key = SigningKey::generate(ours, &mut SystemRandomness).unwrap();
         let identity = CredentialWithKey {
             credential: BasicCredential::new(name.into_bytes()).into(),
             signature_key: key.public().into(),
@@ -60,7 +61,14 @@ impl OpenMls {
         })
     }
 
-    fn parts(&mut self) -> (&mut MlsGroup, &Provider, &SignatureKeyPair) {
+    /// By default OpenMLS lists suites 1 to 3 only.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::builder()
+            .ciphersuites(vec![self.suite])
+            .build()
+    }
+
+    fn parts(&mut self) -> (&mut MlsGroup, &Provider, &SigningKey) {
         (self.group.as_mut().unwrap(), &self.provider, &self.key)
     }
 }
@@ -87,6 +95,7 @@ impl Client for OpenMls {
     fn create(&mut self) {
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(self.suite)
+            .capabilities(self.capabilities())
             .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
             .use_ratchet_tree_extension(true)
             .build();
@@ -102,7 +111,9 @@ impl Client for OpenMls {
 
     fn key_package(&mut self) -> Vec<u8> {
         let (provider, identity) = (&self.provider, self.identity.clone());
-        let bundle = KeyPackage::builder().build(self.suite, provider, &self.key, identity);
+        let bundle = KeyPackage::builder()
+            .leaf_node_capabilities(self.capabilities())
+            .build(self.suite, provider, &self.key, identity);
         bytes(&MlsMessageOut::from(bundle.unwrap().key_package().clone()))
     }
 
@@ -118,10 +129,14 @@ impl Client for OpenMls {
         let MlsMessageBodyIn::GroupInfo(info) = body(group_info) else {
             panic!("no GroupInfo")
         };
+        let leaf = LeafNodeParameters::builder()
+            .with_capabilities(self.capabilities())
+            .build();
         let (group, messages) = MlsGroup::external_commit_builder()
             .with_config(join_config())
             .build_group(&self.provider, info, self.identity.clone())
             .unwrap()
+            .leaf_node_parameters(leaf)
             .load_psks(&self.provider.storage)
             .unwrap()
             .build(
