@@ -93,7 +93,7 @@ pub fn openmls_check(group: &OpenMlsGroup, commit: &[u8]) {
 }
 
 /// mls-rs's follower.
-pub fn mls_rs(scene: &Scene, nodes: &[u8]) -> ExternalGroup<impl MlsConfig + Clone> {
+pub fn mls_rs(scene: &Scene, nodes: &[u8]) -> ExternalGroup<impl MlsConfig> {
     let info = encode(&MlsMessage::GroupInfo(scene.info.clone())).unwrap();
     ExternalClient::builder()
         .identity_provider(BasicIdentityProvider::new())

@@ -148,7 +148,7 @@ impl OpenMls {
     }
 }
 
-fn mls_rs_client() -> ExternalClient<impl MlsConfig + Clone> {
+fn mls_rs_client() -> ExternalClient<impl MlsConfig> {
     ExternalClient::builder()
         .identity_provider(BasicIdentityProvider::new())
         .crypto_provider(AwsLcCryptoProvider::new())
@@ -277,10 +277,10 @@ fn is_known(what: &str, verdicts: &[Result<(), String>; 3]) -> bool {
     }
 }
 
-fn agree(what: &str, verdicts: [Result<(), String>; 3]) -> Result<(), TestCaseError> {
-    let [ours, openmls, mls_rs] = &verdicts;
+fn agree(what: &str, verdicts: &[Result<(), String>; 3]) -> Result<(), TestCaseError> {
+    let [ours, openmls, mls_rs] = verdicts;
     let same = ours.is_ok() == openmls.is_ok() && ours.is_ok() == mls_rs.is_ok();
-    prop_assert!(same || is_known(what, &verdicts), "{what}: {verdicts:?}");
+    prop_assert!(same || is_known(what, verdicts), "{what}: {verdicts:?}");
     Ok(())
 }
 
@@ -303,7 +303,7 @@ fn one_history(
             let mut copy = client.load_group(mls_rs.snapshot()).unwrap();
             agree(
                 &format!("Commit lie {commit_lie}"),
-                [
+                &[
                     stage(&mut ours, &spoilt, false),
                     openmls.follow(&spoilt, false),
                     mls_rs_follow(&mut copy, &spoilt),
@@ -341,7 +341,7 @@ fn spoilt_tree(world: &Ours, lie: u8, at: usize) -> Result<(), TestCaseError> {
     let info = world.group_info(world.members()[0], context).unwrap();
     agree(
         &format!("tree lie {lie}"),
-        [
+        &[
             follower(&info, nodes).map(drop),
             OpenMls::observe(&info, &tree).map(drop),
             mls_rs_observe(&mls_rs_client(), &info, &tree).map(drop),

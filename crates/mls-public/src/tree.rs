@@ -233,4 +233,3 @@ fn encryption_key(node: &Node) -> &[u8] {
         Node::Parent(parent) => parent.encryption_key.as_slice(),
     }
 }
-

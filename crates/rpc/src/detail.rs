@@ -96,7 +96,7 @@ mod tests {
             current_epoch: 7,
             head_sequence: 40,
         });
-        let status = detail.into_status("stale");
+        let status = detail.clone().into_status("stale");
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert_eq!(ErrorDetail::of(&status), Some(detail));
         assert_eq!(ErrorDetail::of(&Status::internal("no detail")), None);
