@@ -297,10 +297,7 @@ impl Enemy {
     fn forge(&mut self) -> Forged {
         let token = Some(self.loot.token.clone());
         let method = METHODS[self.random.below(METHODS.len())];
-        let (valid_method, valid) = {
-            let at = self.random.below(self.loot.valid.len());
-            self.loot.valid[at].clone()
-        };
+        let (valid_method, valid) = self.overheard();
         let plain = Forged {
             method,
             content_type: "application/grpc",
@@ -370,6 +367,11 @@ impl Enemy {
                 ..plain
             },
         }
+    }
+
+    fn overheard(&mut self) -> (&'static str, Vec<u8>) {
+        let at = self.random.below(self.loot.valid.len());
+        self.loot.valid[at].clone()
     }
 
     fn mutate(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
