@@ -28,6 +28,9 @@ use tonic::transport::Channel;
 /// What is sent: as much as a padded message of a few lines.
 const TEXT: &str = "what is said to everybody, in a few lines that are padded to a kilobyte";
 
+/// The first listener's device; lower numbers are drawn for others.
+const FIRST: u64 = 1_000_000;
+
 struct Crowd {
     streams: usize,
     connections: usize,
@@ -145,7 +148,7 @@ impl Crowd {
         let mut tokens = Vec::new();
         for number in 0..self.streams {
             let name = format!("listener{number}");
-            let person = Person::with_device(world, channel.clone(), &name, number as u64 + 1);
+            let person = Person::with_device(world, channel.clone(), &name, FIRST + number as u64);
             if working.len() >= 64 {
                 tokens.push(working.join_next().await.unwrap().unwrap());
             }
@@ -162,7 +165,7 @@ impl Crowd {
         database.busy_timeout(Duration::from_secs(10)).unwrap();
         let transaction = database.transaction().unwrap();
         for number in 0..self.streams {
-            let device: [u8; 16] = common::spread(number as u64 + 1);
+            let device: [u8; 16] = common::spread(FIRST + number as u64);
             transaction
                 .execute(
                     "INSERT INTO membership (group_id, device_id, from_sequence) VALUES (?, ?, 1)",
