@@ -1,8 +1,12 @@
 //! The live stream: what happens, as it happens.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use conclave_protocol::GroupId;
+use conclave_protocol::{GroupId, Sequence};
 use conclave_rpc::v1::{
     self, mailbox_item::Item, stream_request::Request, stream_response::Event as Live,
 };
@@ -36,7 +40,16 @@ pub struct Events {
 impl Events {
     pub(crate) fn follow(client: Client) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(async move { Follower { client, sender }.run().await });
+        let task = tokio::spawn(async move {
+            let told = Mutex::default();
+            Follower {
+                client,
+                sender,
+                told,
+            }
+            .run()
+            .await;
+        });
         Self { queue, task }
     }
 
@@ -58,6 +71,8 @@ impl Drop for Events {
 struct Follower {
     client: Client,
     sender: mpsc::Sender<Result<Event, ClientError>>,
+    /// How far each group's entries were told, so that none is told twice.
+    told: Mutex<HashMap<GroupId, Sequence>>,
 }
 
 /// Why a stream came to its end.
@@ -157,12 +172,25 @@ impl Follower {
         })
     }
 
+    /// Takes in an entry. Another program on the same home, or another task of this one, may have
+    /// done so already: what it recorded is told all the same.
     async fn take_entry(&self, entry: v1::GroupEntry) -> Result<Vec<Event>, ClientError> {
         let group = conclave_rpc::group_id(&entry.group_id)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let entries: Vec<_> = entry.entry.into_iter().collect();
+        let Some(entry) = entry.entry else {
+            return Ok(Vec::new());
+        };
+        let before = Sequence(entry.sequence.saturating_sub(1));
         self.client
-            .write(move |tx| tx.take_in(group, &entries))
+            .write(move |tx| {
+                let events = tx.take_in(group, std::slice::from_ref(&entry))?;
+                if !events.is_empty() {
+                    return Ok(events);
+                }
+                let mut recorded = tx.history(group, before, 1)?;
+                recorded.retain(|known| known.sequence.0 == entry.sequence);
+                Ok(recorded.into_iter().map(Event::Entry).collect())
+            })
             .await
     }
 
@@ -193,8 +221,23 @@ impl Follower {
         requests.send(request).await.map_err(|_| End::Lost)
     }
 
+    fn is_news(&self, event: &Event) -> bool {
+        let Event::Entry(entry) = event else {
+            return true;
+        };
+        // Nothing panics while it is held.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = told.entry(entry.group).or_default();
+        let is_news = entry.sequence > *last;
+        *last = entry.sequence.max(*last);
+        is_news
+    }
+
     async fn tell(&self, events: Vec<Event>) -> Result<(), End> {
         for event in events {
+            if !self.is_news(&event) {
+                continue;
+            }
             self.sender
                 .send(Ok(event))
                 .await

@@ -229,6 +229,34 @@ async fn two_programs_share_a_home() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_follows_hears_also_what_another_program_took_in_and_everything_once() {
+    let world = World::start().await;
+    let (people, group) = world.group(&["alice", "bob"]).await;
+    let other = Client::open(&world.home("bob")).unwrap();
+    let mut events = people[1].events();
+    while events.next().await.unwrap().unwrap() != Event::CaughtUp {}
+    for number in 0..20 {
+        // The other program reads its own message in the log before or after the follower does.
+        other.send(group, &number.to_string()).await.unwrap();
+    }
+    people[0].send(group, "end").await.unwrap();
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|text| text != "end") {
+        let next = tokio::time::timeout(Duration::from_secs(20), events.next());
+        let event = next.await.expect("nothing more is heard").unwrap();
+        if let Event::Entry(entry) = event.unwrap()
+            && let EntryKind::Text(text) = entry.kind
+        {
+            heard.push(text);
+        }
+    }
+    let expected = (0..20)
+        .map(|number| number.to_string())
+        .chain(["end".into()]);
+    assert_eq!(heard, expected.collect::<Vec<String>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_gets_its_own_error_and_changes_nothing() {
     let world = World::start().await;
     let (people, group) = world.group(&["alice", "bob"]).await;
