@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Register {
         /// The name you want, for example alice
         name: String,
-        /// The server's address, for example https://chat.example.org:4400
+        /// The server's address, for example `https://chat.example.org:4400`
         #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
         server: String,
         /// The certificate (PEM) that certifies the server's, where browsers would not know it

@@ -3,7 +3,7 @@
 //! Decoding is strict, so that whatever decodes encodes to the same bytes: lengths are minimal
 //! (§2.1.2), nothing may trail, optional values are marked 0 or 1. No structure contains itself, so
 //! nesting is bounded by the types. What is allocated is of the order of the input, whose size is
-//! held against [`OBJECT_BYTES_MAX`](crate::limits::OBJECT_BYTES_MAX) first.
+//! held against [`OBJECT_BYTES_MAX`] first.
 
 mod capabilities;
 mod commit;
