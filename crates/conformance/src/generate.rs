@@ -1,8 +1,11 @@
 //! Fresh vectors, made with Conclave's crates.
 
 mod basics;
+mod client;
+mod messages;
 mod passive;
 mod schedule;
+mod tree;
 
 use anyhow::bail;
 use conclave_crypto::{CipherSuite, Random as _, SystemRandomness};
@@ -11,13 +14,20 @@ use serde::Serialize;
 use crate::vectors::hex::Hex;
 
 /// The kinds that can be made.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 14] = [
     "tree-math",
     "deserialization",
     "crypto-basics",
     "key-schedule",
     "psk_secret",
     "secret-tree",
+    "message-protection",
+    "transcript-hashes",
+    "tree-operations",
+    "tree-validation",
+    "treekem",
+    "welcome",
+    "messages",
     "passive-client",
 ];
 
@@ -34,6 +44,13 @@ pub fn generate(kind: &str) -> anyhow::Result<String> {
         "key-schedule" => for_each_suite(schedule::key_schedule),
         "psk_secret" => for_each_suite(schedule::psk_secret_of_three),
         "secret-tree" => for_each_suite(schedule::secret_tree),
+        "message-protection" => for_each_suite(messages::message_protection),
+        "transcript-hashes" => for_each_suite(messages::transcript_hashes),
+        "tree-operations" => json(tree::tree_operations()?.into_iter().map(Ok)),
+        "tree-validation" => json(tree::tree_validation()?.into_iter().map(Ok)),
+        "treekem" => json(tree::treekem()?.into_iter().map(Ok)),
+        "welcome" => for_each_suite(messages::welcome),
+        "messages" => for_each_suite(messages::messages),
         "passive-client" => for_each_suite(passive::passive_client),
         _ => bail!(
             "can't make vectors of the kind {kind}; try one of {}",

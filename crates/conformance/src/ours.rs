@@ -3,7 +3,7 @@
 mod basics;
 mod messages;
 mod passive;
-mod protection;
+pub(crate) mod protection;
 mod schedule;
 mod tree;
 mod treekem;

@@ -10,10 +10,24 @@ use serde_json::Value;
 /// What may be changed without anybody having to notice: inputs that nothing is compared with.
 const UNNOTICED: [&str; 2] = ["cipher_suite", "signature_priv"];
 
+/// The kinds in which each byte string is held against another.
+const KINDS: [&str; 10] = [
+    "crypto-basics",
+    "key-schedule",
+    "psk_secret",
+    "secret-tree",
+    "message-protection",
+    "transcript-hashes",
+    "tree-operations",
+    "tree-validation",
+    "treekem",
+    "passive-client",
+];
+
 #[test]
 fn every_generated_value_matters() {
     let folder = tempfile::tempdir().unwrap();
-    for kind in ["crypto-basics", "key-schedule", "psk_secret", "secret-tree"] {
+    for kind in KINDS {
         let entries: Vec<Value> = serde_json::from_str(&generate(kind).unwrap()).unwrap();
         let mut changed = 0;
         while let Some((path, damaged)) = damage(&entries[0], changed) {

@@ -1,7 +1,7 @@
-use conclave_crypto::{CipherSuite, Secret, SigningKey, SystemRandomness};
+use conclave_crypto::{CipherSuite, Secret, SystemRandomness};
 use conclave_mls_public::math::{NodeIndex, TreeSize};
 
-use super::random;
+use super::{client::signature_key, random};
 use crate::vectors::shapes;
 
 const LABEL: &str = "generated";
@@ -79,12 +79,7 @@ pub(super) fn crypto_basics(suite: CipherSuite) -> anyhow::Result<shapes::Crypto
 }
 
 fn signature(suite: CipherSuite) -> anyhow::Result<shapes::SignWithLabel> {
-    let private = suite
-        .generate_key_pair(&mut SystemRandomness)?
-        .private()
-        .clone();
-    // Every suite here has an HPKE private key that will do for its signatures too.
-    let key = SigningKey::from_bytes(suite, private.as_bytes())?;
+    let (private, key) = signature_key(suite)?;
     let content = random(100)?;
     Ok(shapes::SignWithLabel {
         private: private.as_bytes().into(),

@@ -2,41 +2,20 @@
 
 use std::collections::HashMap;
 
-use conclave_crypto::{CipherSuite, HpkeKeyPair, Secret, SigningKey, SystemRandomness};
+use conclave_crypto::{CipherSuite, Secret, SigningKey, SystemRandomness};
 use conclave_mls_member::{Committed, Group};
-use conclave_mls_public::wire::{
-    Capabilities, Credential, Extensions, KeyPackage, LeafNode, LeafNodeSource, Lifetime, MLS10,
-    MlsMessage, PreSharedKeyId, Proposal, Psk, encode,
-};
+use conclave_mls_public::wire::{Extensions, MlsMessage, PreSharedKeyId, Proposal, Psk, encode};
 
-use super::random;
+use super::{client::Client, random};
 use crate::vectors::shapes;
 
-/// The kind of credential that is a bare name (RFC 9420 §5.3).
-const BASIC: u16 = 1;
-
-/// Valid as long as OpenMLS lets a lifetime be judged at all: for ever, which is its form for it.
-const LIFETIME: Lifetime = Lifetime {
-    not_before: 0,
-    not_after: u64::MAX,
-};
-
-/// A client with the keys of its KeyPackage.
-struct Client {
-    signature_priv: Secret,
-    init: HpkeKeyPair,
-    leaf: HpkeKeyPair,
-    package: KeyPackage,
-}
-
 pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::PassiveClient> {
-    let mut rng = SystemRandomness;
     let (creator, joiner, third) = (
         Client::new(suite, "one")?,
         Client::new(suite, "two")?,
         Client::new(suite, "three")?,
     );
-    let key = SigningKey::from_bytes(suite, creator.signature_priv.as_bytes())?;
+    let key = &creator.key;
     let psk = shapes::ExternalPsk {
         psk_id: random(16)?,
         psk: random(32)?,
@@ -49,15 +28,7 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
             psk_nonce: nonce.into(),
         })
     };
-    let mut group = Group::create(
-        suite,
-        &random(16)?,
-        Extensions::default(),
-        creator.package.leaf_node,
-        creator.leaf,
-        &key,
-        &mut rng,
-    )?;
+    let mut group = creator.create()?;
     let nonce = random(suite.hash_len())?;
     let proposals = vec![
         Proposal::Add(Box::new(joiner.package.clone())),
@@ -65,7 +36,7 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
     ];
     let Committed {
         welcome, pending, ..
-    } = group.commit(proposals, &psks, &key, &mut rng)?;
+    } = group.commit(proposals, &psks, key, &mut SystemRandomness)?;
     group.merge(pending)?;
     let welcome = welcome.ok_or_else(|| anyhow::anyhow!("an Add gave no Welcome"))?;
     let initial = group.secrets().epoch_authenticator().as_bytes().into();
@@ -78,7 +49,7 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
     ];
     let mut epochs = Vec::new();
     for (index, proposals) in histories.into_iter().enumerate() {
-        epochs.push(epoch(&mut group, &psks, &key, proposals, index == 1)?);
+        epochs.push(epoch(&mut group, &psks, key, proposals, index == 1)?);
     }
     Ok(shapes::PassiveClient {
         cipher_suite: suite.into(),
@@ -117,47 +88,4 @@ fn epoch(
         commit: encode(&commit)?.into(),
         epoch_authenticator: group.secrets().epoch_authenticator().as_bytes().into(),
     })
-}
-
-impl Client {
-    fn new(suite: CipherSuite, name: &str) -> anyhow::Result<Self> {
-        let mut rng = SystemRandomness;
-        let (init, leaf) = (
-            suite.generate_key_pair(&mut rng)?,
-            suite.generate_key_pair(&mut rng)?,
-        );
-        // Every suite here has HPKE private keys that will do for its signatures too.
-        let signature_priv = suite.generate_key_pair(&mut rng)?.private().clone();
-        let key = SigningKey::from_bytes(suite, signature_priv.as_bytes())?;
-        let mut leaf_node = LeafNode {
-            encryption_key: leaf.public().into(),
-            signature_key: key.public().into(),
-            credential: Credential::Basic(name.as_bytes().into()),
-            capabilities: Capabilities {
-                versions: vec![MLS10],
-                cipher_suites: vec![suite.into()],
-                credentials: vec![BASIC],
-                ..Capabilities::default()
-            },
-            leaf_node_source: LeafNodeSource::KeyPackage(LIFETIME),
-            extensions: Extensions::default(),
-            signature: Vec::new().into(),
-        };
-        leaf_node.sign(&key, None)?;
-        let mut package = KeyPackage {
-            version: MLS10,
-            cipher_suite: suite.into(),
-            init_key: init.public().into(),
-            leaf_node,
-            extensions: Extensions::default(),
-            signature: Vec::new().into(),
-        };
-        package.sign(&key)?;
-        Ok(Self {
-            signature_priv,
-            init,
-            leaf,
-            package,
-        })
-    }
 }

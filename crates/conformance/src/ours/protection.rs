@@ -18,7 +18,8 @@ use crate::vectors::{hex::Hex, same, shapes};
 /// The leaf of whoever sent the vectors' messages, in a tree of two.
 const SENDER: u32 = 1;
 
-struct Fixture<'a> {
+/// What is given, made into what is worked with.
+pub(crate) struct Fixture<'a> {
     suite: CipherSuite,
     vector: &'a shapes::MessageProtection,
     context: GroupContext,
@@ -62,7 +63,7 @@ pub(super) fn message_protection(vector: &shapes::MessageProtection) -> anyhow::
 }
 
 impl<'a> Fixture<'a> {
-    fn new(vector: &'a shapes::MessageProtection) -> anyhow::Result<Self> {
+    pub(crate) fn new(vector: &'a shapes::MessageProtection) -> anyhow::Result<Self> {
         let suite = suite(vector.cipher_suite)?;
         Ok(Self {
             suite,
@@ -146,7 +147,7 @@ impl<'a> Fixture<'a> {
         Ok(signed)
     }
 
-    fn protect_public(&self, content: Content) -> anyhow::Result<PublicMessage> {
+    pub(crate) fn protect_public(&self, content: Content) -> anyhow::Result<PublicMessage> {
         let signed = self.sign(WireFormat::PublicMessage, content)?;
         let key = &self.vector.membership_key;
         Ok(PublicMessage::protect(
@@ -157,7 +158,7 @@ impl<'a> Fixture<'a> {
         )?)
     }
 
-    fn protect_private(&self, content: Content) -> anyhow::Result<MlsMessage> {
+    pub(crate) fn protect_private(&self, content: Content) -> anyhow::Result<MlsMessage> {
         let signed = self.sign(WireFormat::PrivateMessage, content)?;
         let (mut tree, mut random) = (self.secret_tree()?, SystemRandomness);
         let message = private_message::seal(
