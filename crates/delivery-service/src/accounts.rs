@@ -18,7 +18,7 @@ use crate::{
     limits::USERS_PER_TAKE_MAX,
     registration::hash,
     server::Registration,
-    store::{Device, Published, Registered, Store, Take, Taken},
+    store::{Device, Published, Registered, Shown, Store, Take, Taken},
 };
 
 /// Knows users and devices.
@@ -111,6 +111,12 @@ impl Accounts {
         let device = self.store.device(challenge.device)?;
         self.auth
             .answer(&challenge, signature, device.as_ref(), now)
+    }
+
+    /// Whether what a device shows of its state is the latest that was seen of it.
+    pub(crate) fn check_instance(&self, device: DeviceId, shown: &Shown) -> Result<bool, Refusal> {
+        let is_latest = self.store.check_instance(device, shown)?;
+        is_latest.ok_or(UNREGISTERED)
     }
 
     /// Puts KeyPackages into the device's stock and gives how many it then has. An empty
@@ -234,9 +240,11 @@ impl Accounts {
 
     fn registered(&self, device: DeviceId) -> Result<Device, Refusal> {
         let device = self.store.device(device)?;
-        device.ok_or(Refusal::Unauthenticated("the device is not registered"))
+        device.ok_or(UNREGISTERED)
     }
 }
+
+const UNREGISTERED: Refusal = Refusal::Unauthenticated("the device is not registered");
 
 fn own_package(
     device: &Device,

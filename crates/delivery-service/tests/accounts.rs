@@ -161,3 +161,39 @@ async fn key_packages_go_to_one_taker_each_and_the_last_resort_stays() {
     let refused = alice.take(9, &["not a name"]).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_folder_is_found_before_it_encrypts() {
+    let world = World::start().await;
+    let mut alice = world.person("alice").await;
+    let nonce = |number: u8| vec![number; 16].into();
+    let shown = |now, next, sent, start_over| v1::CheckInstanceRequest {
+        nonce: nonce(now),
+        next_nonce: nonce(next),
+        sent,
+        start_over,
+    };
+    let (same, behind) = (v1::InstanceState::Same, v1::InstanceState::Behind);
+    for (asked, state) in [
+        (shown(0, 1, 0, false), same),
+        (shown(0, 1, 0, false), same),
+        (shown(1, 2, 7, false), same),
+        (shown(1, 3, 7, false), behind),
+        (shown(2, 3, 6, false), behind),
+        (shown(1, 4, 0, true), same),
+        (shown(2, 5, 9, false), behind),
+    ] {
+        let request = alice.signed(asked.clone());
+        let answer = alice.rpc.check_instance(request).await.unwrap();
+        assert_eq!(answer.into_inner().state(), state, "{asked:?}");
+    }
+    let short = v1::CheckInstanceRequest {
+        nonce: vec![0; 15].into(),
+        ..shown(0, 1, 0, false)
+    };
+    for wrong in [short, shown(1, 1, 0, false), shown(0, 1, u64::MAX, false)] {
+        let request = alice.signed(wrong);
+        let refused = alice.rpc.check_instance(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+}

@@ -162,6 +162,10 @@ bytes_id! {
     /// A request that may be sent again: 16 random bytes, unique for the device that sends it.
     RequestId
 }
+bytes_id! {
+    /// What tells a device's state from its copies: 16 random bytes, drawn anew at each check.
+    InstanceNonce
+}
 
 fn parse_hex(text: &str) -> Result<[u8; 16], IdError> {
     let digits = text.as_bytes();

@@ -24,7 +24,8 @@ pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
 pub use challenge::{Challenge, KeyPossession, UserDeletion};
 pub use content::{Content, ContentError};
 pub use ids::{
-    DeviceAddress, DeviceId, Epoch, GroupId, IdError, RequestId, Sequence, UnixMillis, UserId,
+    DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, RequestId, Sequence,
+    UnixMillis, UserId,
 };
 pub use intent::MembershipIntent;
 pub use rules::{

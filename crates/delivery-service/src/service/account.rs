@@ -1,10 +1,10 @@
 //! Registration, tokens and KeyPackages.
 
-use conclave_rpc::{EdgeError, device_id, request_id, v1};
+use conclave_rpc::{EdgeError, device_id, instance_nonce, request_id, v1};
 use tonic::{Response, Status};
 
 use super::{Authenticated, Service};
-use crate::{clock, error::Refusal};
+use crate::{clock, error::Refusal, store::Shown};
 
 impl Service {
     pub(super) async fn register_device(
@@ -53,6 +53,32 @@ impl Service {
         }))
     }
 
+    pub(super) async fn compare_instance(
+        &self,
+        Authenticated { caller, body, .. }: Authenticated<v1::CheckInstanceRequest>,
+    ) -> Result<Response<v1::CheckInstanceResponse>, Status> {
+        let shown = Shown {
+            nonce: instance_nonce(&body.nonce, "nonce")?,
+            next: instance_nonce(&body.next_nonce, "next_nonce")?,
+            sent: countable(body.sent)?,
+            starts_over: body.start_over,
+        };
+        if shown.nonce == shown.next {
+            return Err(EdgeError::new("next_nonce", "has to be drawn anew").into());
+        }
+        let is_latest = self
+            .job(move |rooms| rooms.accounts.check_instance(caller, &shown))
+            .await?;
+        let state = if is_latest {
+            v1::InstanceState::Same
+        } else {
+            v1::InstanceState::Behind
+        };
+        Ok(Response::new(v1::CheckInstanceResponse {
+            state: state.into(),
+        }))
+    }
+
     pub(super) async fn publish(
         &self,
         Authenticated { caller, now, body }: Authenticated<v1::PublishKeyPackagesRequest>,
@@ -93,4 +119,10 @@ impl Service {
             users: users.collect(),
         }))
     }
+}
+
+/// Databases hold signed numbers.
+fn countable(sent: u64) -> Result<u64, EdgeError> {
+    let past = EdgeError::new("sent", "more than any device sends");
+    i64::try_from(sent).map(|_| sent).map_err(|_| past)
 }

@@ -169,6 +169,13 @@ impl DeliveryService for Service {
         self.give_token(request.into_inner()).await
     }
 
+    async fn check_instance(
+        &self,
+        request: Request<v1::CheckInstanceRequest>,
+    ) -> Result<Response<v1::CheckInstanceResponse>, Status> {
+        self.compare_instance(self.identify(request)?).await
+    }
+
     async fn publish_key_packages(
         &self,
         request: Request<v1::PublishKeyPackagesRequest>,

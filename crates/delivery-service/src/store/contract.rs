@@ -1,5 +1,6 @@
 //! What every store has to do. Each test runs on each backend.
 
+mod instances;
 mod keeping;
 mod members;
 mod model;
@@ -17,6 +18,7 @@ use super::{
     Store, Take, Taken,
 };
 use crate::ordering::{Submission, Verdict};
+use instances::a_state_is_told_from_its_copies;
 use keeping::{
     a_blob_is_there_once_it_is_whole_until_it_expires, a_device_s_old_records_go,
     a_tree_is_kept_until_its_last_joiner_has_it, old_entries_go_and_nothing_that_is_needed,
@@ -45,6 +47,7 @@ contract![
     the_first_identity_stays,
     names_and_devices_have_one_owner,
     a_registration_code_lets_one_device_in,
+    a_state_is_told_from_its_copies,
     a_key_package_is_handed_out_once,
     a_stock_is_bounded_and_fresh,
     one_of_many_commits_wins_each_epoch,

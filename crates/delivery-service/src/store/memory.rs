@@ -1,6 +1,7 @@
 //! The store in memory: the plainest reading of what each verb means.
 
 mod keeping;
+mod log;
 mod people;
 mod ways_in;
 
@@ -15,13 +16,14 @@ use conclave_protocol::{
 };
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Device, Effect, Entrance, Entry, EpochChange, Expiry,
-    GroupDeletion, Identity, Invitation, Mail, MailboxItem, NewBlob, NewEntry, NewGroup,
-    NewInvitation, NewWelcome, Notice, Notified, Page, Published, Range, Registered, Result,
-    Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart, WaitingWelcome,
+    Blob, BlobBegun, BlobId, Delta, Device, Entrance, Entry, Expiry, GroupDeletion, Identity,
+    Instance, Invitation, Mail, MailboxItem, NewBlob, NewEntry, NewGroup, NewInvitation, Notice,
+    Notified, Page, Published, Range, Registered, Result, Shown, Snapshot, StockedKeyPackage,
+    Store, Take, Taken, TreePart,
 };
-use crate::ordering::{Applied, Facts, Head, Receipt, Verdict, decide};
+use crate::ordering::{Applied, Facts, Head, Verdict};
 use keeping::BlobState;
+use log::cut;
 
 /// A store that forgets everything when it is dropped.
 #[derive(Default)]
@@ -49,6 +51,7 @@ struct DeviceState {
     last_resort: Option<StockedKeyPackage>,
     mailbox: Vec<MailboxItem>,
     mailbox_cursor: u64,
+    instance: Option<Instance>,
 }
 
 struct Group {
@@ -73,161 +76,6 @@ struct Invited {
 impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn facts(
-        &self,
-        id: GroupId,
-        sender: DeviceId,
-        request: RequestId,
-        joins: Option<UnixMillis>,
-    ) -> Facts {
-        let group = self.groups.get(&id);
-        Facts {
-            head: group.map(|group| group.head),
-            is_entitled: group.is_some_and(|group| match joins {
-                Some(now) => self.may_join(group, sender, now),
-                None => group.has(sender),
-            }),
-            earlier: self.requests.get(&(sender, request)).copied(),
-        }
-    }
-
-    fn deliver(&mut self, entry: &NewEntry<'_>, sequence: Sequence, welcome: &NewWelcome) {
-        for (joiner, secrets) in &welcome.joiners {
-            let Some(state) = self.devices.get_mut(joiner) else {
-                continue;
-            };
-            state.mailbox_cursor += 1;
-            let waiting = WaitingWelcome {
-                group: entry.group,
-                epoch: entry.submission.epoch.next(),
-                shared: welcome.shared.clone(),
-                secrets: secrets.clone(),
-                added_by: welcome.added_by.clone(),
-                tree_hash: welcome.tree_hash.to_vec(),
-                receipt: Receipt {
-                    sequence,
-                    accepted: entry.accepted,
-                },
-            };
-            state.mailbox.push(MailboxItem {
-                cursor: state.mailbox_cursor,
-                mail: Mail::Welcome(waiting),
-            });
-        }
-    }
-}
-
-impl Group {
-    /// Whether a device is a member now.
-    fn has(&self, device: DeviceId) -> bool {
-        let last = self.members.get(&device).and_then(|ranges| ranges.last());
-        last.is_some_and(|range| range.to.is_none())
-    }
-
-    fn push(&mut self, entry: &NewEntry<'_>, sequence: Sequence) {
-        let kind = entry.effect.kind();
-        self.head.sequence = sequence;
-        if let Some(delta) = entry.effect.delta() {
-            self.head.handshake = sequence;
-            self.deltas.push(Delta {
-                sequence,
-                bytes: delta.to_vec(),
-            });
-        }
-        self.log.push(Entry {
-            sequence,
-            epoch: entry.submission.epoch,
-            kind,
-            sender: entry.sender,
-            accepted: entry.accepted,
-            message: entry.message.to_vec(),
-        });
-    }
-
-    fn let_read(&mut self, device: DeviceId, from: Sequence) {
-        let ranges = self.members.entry(device).or_default();
-        ranges.retain(|range| range.from != from);
-        ranges.push(Range { from, to: None });
-    }
-
-    fn change_epoch(&mut self, entry: &NewEntry<'_>, change: &EpochChange<'_>) {
-        self.head.epoch = self.head.epoch.next();
-        self.group_info = change.group_info.to_vec();
-        let at = self.head.sequence;
-        for device in &change.removed {
-            let range = self.members.get_mut(device).and_then(|r| r.last_mut());
-            if let Some(range) = range.filter(|range| range.to.is_none()) {
-                range.to = Some(at);
-            }
-        }
-        if entry.submission.joins {
-            self.let_read(entry.sender, at);
-            let asker = Some(entry.sender);
-            self.invitations
-                .retain(|_, known| known.invitation.asker != asker);
-        }
-        if let Some(welcome) = &change.welcome {
-            for (joiner, _) in &welcome.joiners {
-                self.let_read(*joiner, at);
-            }
-            let tree = (at, welcome.tree.clone());
-            self.trees.insert(self.head.epoch, tree);
-        }
-    }
-}
-
-/// What of a list a page holds, given each one's place and size.
-fn cut<T: Clone>(list: &[T], page: Page, measure: impl Fn(&T) -> (Sequence, usize)) -> Vec<T> {
-    let mut bytes = 0;
-    list.iter()
-        .filter(|item| (page.after.next()..=page.up_to).contains(&measure(item).0))
-        .take(page.entries)
-        .enumerate()
-        .take_while(|(at, item)| {
-            bytes += measure(item).1;
-            *at == 0 || bytes <= page.bytes
-        })
-        .map(|(_, item)| item.clone())
-        .collect()
-}
-
-impl State {
-    fn register(&mut self, certificate: &DeviceCertificate) -> Registered {
-        let state = self;
-        let address = certificate.address();
-        let known = state.users.get(&address.user);
-        if known.is_some_and(|key| key != certificate.identity_key()) {
-            return Registered::NameTaken;
-        }
-        if let Some(known) = state.devices.get(&address.device) {
-            return if known.device.is_of(certificate) {
-                Registered::Done
-            } else {
-                Registered::DeviceTaken
-            };
-        }
-        let device = Device {
-            address: address.clone(),
-            signature_key: certificate.claims().signature_key,
-            identity_key: *certificate.identity_key(),
-        };
-        state
-            .users
-            .insert(address.user.clone(), device.identity_key);
-        let fresh = DeviceState {
-            device,
-            stock: Vec::new(),
-            published: BTreeSet::new(),
-            last_resort: None,
-            mailbox: Vec::new(),
-            mailbox_cursor: 0,
-        };
-        state.devices.insert(address.device, fresh);
-        Registered::Done
     }
 }
 
@@ -285,26 +133,11 @@ impl Store for MemoryStore {
         now: UnixMillis,
     ) -> Result<Published> {
         let mut state = self.state();
-        let Some(state) = state.devices.get_mut(&device) else {
-            return Ok(Published::Stock(0));
-        };
-        let mut stock = state.stock.clone();
-        stock.retain(|package| package.expires_seconds >= now.as_seconds());
-        let mut published = state.published.clone();
-        for package in packages {
-            if published.insert(package.reference.clone()) {
-                stock.push(package.clone());
-            }
-        }
-        if stock.len() > limits::KEY_PACKAGES_MAX {
-            return Ok(Published::Full);
-        }
-        state.stock = stock;
-        state.published = published;
-        if last_resort.is_some() {
-            state.last_resort = last_resort.cloned();
-        }
-        Ok(Published::Stock(state.stock.len()))
+        Ok(state.publish(device, packages, last_resort, now))
+    }
+
+    fn check_instance(&self, device: DeviceId, shown: &Shown) -> Result<Option<bool>> {
+        Ok(self.state().check_instance(device, shown))
     }
 
     fn identity_key(&self, user: &UserId) -> Result<Option<VerifyingKey>> {
@@ -354,35 +187,7 @@ impl Store for MemoryStore {
     }
 
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {
-        let mut state = self.state();
-        let joins = entry.submission.joins.then_some(entry.accepted);
-        let facts = state.facts(entry.group, entry.sender, entry.request, joins);
-        let verdict = decide(&facts, &entry.submission);
-        let Verdict::Accept(sequence) = verdict else {
-            return Ok(verdict);
-        };
-        let applied = Applied {
-            body_hash: entry.submission.body_hash,
-            receipt: Receipt {
-                sequence,
-                accepted: entry.accepted,
-            },
-        };
-        state
-            .requests
-            .insert((entry.sender, entry.request), applied);
-        if let Effect::Commit { change, .. } = entry.effect
-            && let Some(welcome) = &change.welcome
-        {
-            state.deliver(entry, sequence, welcome);
-        }
-        if let Some(group) = state.groups.get_mut(&entry.group) {
-            group.push(entry, sequence);
-            if let Effect::Commit { change, .. } = entry.effect {
-                group.change_epoch(entry, change);
-            }
-        }
-        Ok(verdict)
+        Ok(self.state().append(entry))
     }
 
     fn access(&self, group: GroupId, device: DeviceId) -> Result<Option<(Head, Vec<Range>)>> {

@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(crate) mod contract;
 mod entrance;
+mod instance;
 mod keeping;
 mod mail;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
+pub(crate) use instance::{Instance, Shown};
 pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 #[cfg(test)]
@@ -351,6 +353,10 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// A registered device.
     fn device(&self, device: DeviceId) -> Result<Option<Device>>;
+
+    /// Compares what a device's state shows with what was seen of it last, and notes it where it is
+    /// the latest; whether it is. `None` for no such device.
+    fn check_instance(&self, device: DeviceId, shown: &Shown) -> Result<Option<bool>>;
 
     /// Adds to a device's stock; what was published before, even if it was handed out since, is
     /// not added again. Drops what is expired at `now`.

@@ -1,14 +1,87 @@
-//! KeyPackages, notices, and the end of devices and users.
+//! Users and devices, their KeyPackages and notices, and their end.
 
-use conclave_protocol::{DeviceId, UserId, limits};
+use std::collections::BTreeSet;
 
-use super::State;
+use conclave_protocol::{DeviceCertificate, DeviceId, UnixMillis, UserId, limits};
+
+use super::{DeviceState, State};
 use crate::{
     limits::{NOTICES_PER_DEVICE_MAX, TAKES_PER_REQUESTER_MAX},
-    store::{Invitation, Mail, MailboxItem, Notice, Notified, StockedKeyPackage, Take, Taken},
+    store::{
+        Device, Invitation, Mail, MailboxItem, Notice, Notified, Published, Registered, Shown,
+        StockedKeyPackage, Take, Taken,
+    },
 };
 
 impl State {
+    pub(super) fn register(&mut self, certificate: &DeviceCertificate) -> Registered {
+        let address = certificate.address();
+        let known = self.users.get(&address.user);
+        if known.is_some_and(|key| key != certificate.identity_key()) {
+            return Registered::NameTaken;
+        }
+        if let Some(known) = self.devices.get(&address.device) {
+            return if known.device.is_of(certificate) {
+                Registered::Done
+            } else {
+                Registered::DeviceTaken
+            };
+        }
+        let device = Device {
+            address: address.clone(),
+            signature_key: certificate.claims().signature_key,
+            identity_key: *certificate.identity_key(),
+        };
+        self.users.insert(address.user.clone(), device.identity_key);
+        let fresh = DeviceState {
+            device,
+            stock: Vec::new(),
+            published: BTreeSet::new(),
+            last_resort: None,
+            mailbox: Vec::new(),
+            mailbox_cursor: 0,
+            instance: None,
+        };
+        self.devices.insert(address.device, fresh);
+        Registered::Done
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        device: DeviceId,
+        packages: &[StockedKeyPackage],
+        last_resort: Option<&StockedKeyPackage>,
+        now: UnixMillis,
+    ) -> Published {
+        let Some(state) = self.devices.get_mut(&device) else {
+            return Published::Stock(0);
+        };
+        let mut stock = state.stock.clone();
+        stock.retain(|package| package.expires_seconds >= now.as_seconds());
+        let mut published = state.published.clone();
+        for package in packages {
+            if published.insert(package.reference.clone()) {
+                stock.push(package.clone());
+            }
+        }
+        if stock.len() > limits::KEY_PACKAGES_MAX {
+            return Published::Full;
+        }
+        state.stock = stock;
+        state.published = published;
+        if last_resort.is_some() {
+            state.last_resort = last_resort.cloned();
+        }
+        Published::Stock(state.stock.len())
+    }
+
+    pub(super) fn check_instance(&mut self, device: DeviceId, shown: &Shown) -> Option<bool> {
+        let state = self.devices.get_mut(&device)?;
+        let now = shown.after(state.instance);
+        state.instance = now.or(state.instance);
+        Some(now.is_some())
+    }
+
     pub(super) fn take(&mut self, take: &Take<'_>) -> Taken {
         if !self.users.contains_key(take.user) {
             return Taken::UnknownUser;
@@ -132,7 +205,7 @@ impl State {
     }
 
     fn devices_of(&self, user: &UserId) -> Vec<DeviceId> {
-        let of_user = |(id, state): (&DeviceId, &super::DeviceState)| {
+        let of_user = |(id, state): (&DeviceId, &DeviceState)| {
             (state.device.address.user == *user).then_some(*id)
         };
         self.devices.iter().filter_map(of_user).collect()

@@ -15,6 +15,7 @@ use super::{
 const OF_DEVICE: &[&str] = &[
     "DELETE FROM mailbox WHERE device_id = ?1",
     "DELETE FROM notice WHERE device_id = ?1 OR sender = ?1",
+    "DELETE FROM instance WHERE device_id = ?1",
     "DELETE FROM key_package WHERE device_id = ?1",
     "DELETE FROM last_resort_key_package WHERE device_id = ?1",
     "DELETE FROM handout WHERE taker = ?1",

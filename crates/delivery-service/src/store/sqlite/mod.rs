@@ -10,6 +10,7 @@ mod columns;
 mod connection;
 mod deletion;
 mod groups;
+mod instances;
 mod invitations;
 mod log;
 mod mailbox;
@@ -29,7 +30,7 @@ use rusqlite::Connection;
 use super::{
     Blob, BlobBegun, BlobId, Delta, Device, Entrance, Entry, Expiry, GroupDeletion, Identity,
     Invitation, MailboxItem, NewBlob, NewEntry, NewGroup, NewInvitation, Notice, Notified, Page,
-    Published, Range, Registered, Result, Snapshot, StockedKeyPackage, Store, Take, Taken,
+    Published, Range, Registered, Result, Shown, Snapshot, StockedKeyPackage, Store, Take, Taken,
     TreePart,
 };
 use crate::ordering::{Facts, Head, Verdict};
@@ -120,6 +121,10 @@ impl Store for SqliteStore {
 
     fn device(&self, device: DeviceId) -> Result<Option<Device>> {
         self.read(|db| accounts::device(db, device))
+    }
+
+    fn check_instance(&self, device: DeviceId, shown: &Shown) -> Result<Option<bool>> {
+        self.write(|db| instances::check(db, device, shown))
     }
 
     fn publish_key_packages(
