@@ -5,17 +5,25 @@
 //! entry is given to each *engine* asked for, and the engine's verdict is pass, fail, or skip with a
 //! reason: a library whose public API doesn't reach what a vector tests skips it and says so.
 //! [`check`] gives a [`Report`]; [`generate`] makes fresh entries in the same format.
+//!
+//! [`EngineName::client`] gives a [`Client`] of an implementation, [`EngineName::observe`] a
+//! [`Follower`], so that tests and benchmarks can put implementations side by side.
 
+mod client;
 mod engine;
+mod follower;
 mod generate;
 mod mls_rs_engine;
 mod openmls_engine;
 mod ours;
+mod passive;
 mod report;
 mod run;
 mod vectors;
 
+pub use client::{Change, Client, Committed};
 pub use engine::EngineName;
+pub use follower::Follower;
 pub use generate::generate;
 pub use report::{EngineReport, FileReport, Report};
 pub use run::{check, files};

@@ -2,7 +2,6 @@
 
 mod basics;
 mod messages;
-mod passive;
 pub(crate) mod protection;
 mod schedule;
 mod tree;
@@ -12,7 +11,8 @@ use anyhow::Context as _;
 use conclave_crypto::CipherSuite;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, EngineName},
+    passive,
     vectors::{Kind, Vector},
 };
 
@@ -48,7 +48,7 @@ impl Engine for Ours {
             Vector::TreeValidation(vector) => tree::validation(vector),
             Vector::TreeKem(vector) => treekem::treekem(vector),
             Vector::Messages(vector) => messages::messages(vector),
-            Vector::PassiveClient(vector) => passive::passive_client(vector),
+            Vector::PassiveClient(vector) => passive::check(EngineName::Ours, vector),
             Vector::PartialSyntax(vector) => messages::partial_syntax(vector),
             Vector::PartialProofs(vector) => tree::membership_proofs(vector),
             Vector::PartialTree(_)

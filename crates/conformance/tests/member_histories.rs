@@ -3,28 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod member;
-
-use member::Client;
+use conclave_conformance::{Change, Client, EngineName};
 use proptest::prelude::*;
 
 /// Members that a history may lead to.
 const MEMBERS_MAX: usize = 9;
-
-/// Which implementation a new client is of.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Ours,
-    OpenMls,
-    MlsRs,
-}
 
 /// What happens next. Numbers choose among those who are members then.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Add {
         by: usize,
-        kind: Kind,
+        kind: EngineName,
     },
     Remove {
         by: usize,
@@ -44,15 +34,15 @@ enum Step {
     },
     JoinExternally {
         by: usize,
-        kind: Kind,
+        kind: EngineName,
     },
     Chat {
         by: usize,
     },
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Ours), Just(Kind::OpenMls), Just(Kind::MlsRs)]
+fn kind() -> impl Strategy<Value = EngineName> {
+    proptest::sample::select(EngineName::ALL.to_vec())
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -77,26 +67,22 @@ struct World {
 }
 
 impl World {
-    fn new(suite: u16, creator: Kind) -> Self {
+    fn new(suite: u16, creator: EngineName) -> Self {
         let mut world = Self {
             suite,
             born: 0,
             members: Vec::new(),
         };
         let mut first = world.client(creator);
-        first.create();
+        first.create(b"history").unwrap();
         world.members.push(first);
         world
     }
 
-    fn client(&mut self, kind: Kind) -> Box<dyn Client> {
+    fn client(&mut self, kind: EngineName) -> Box<dyn Client> {
         self.born += 1;
         let name = format!("client {}", self.born);
-        match kind {
-            Kind::Ours => member::ours::Ours::boxed(name, self.suite),
-            Kind::OpenMls => member::openmls::OpenMls::boxed(name, self.suite),
-            Kind::MlsRs => member::mls_rs::boxed(name, self.suite),
-        }
+        kind.client(&name, self.suite).unwrap()
     }
 
     fn run(&mut self, step: Step) {
@@ -104,34 +90,32 @@ impl World {
         match step {
             Step::Add { by, kind } if count < MEMBERS_MAX => self.add(by % count, kind),
             Step::Remove { by, whom } if by % count != whom % count => {
-                let leaf = self.members[whom % count].leaf();
-                self.commit(by % count, None, Some(leaf));
+                let leaf = self.members[whom % count].leaf().unwrap();
+                self.commit(by % count, &[Change::Remove(leaf)]);
                 self.members.remove(whom % count);
             }
-            Step::Update { by } => drop(self.commit(by % count, None, None)),
+            Step::Update { by } => drop(self.commit(by % count, &[])),
             Step::ProposeUpdate { by, committer } if by % count != committer % count => {
-                let proposal = self.members[by % count].propose_update();
-                self.tell(by % count, &proposal);
-                self.commit(committer % count, None, None);
+                self.propose(by % count, &Change::Update);
+                self.commit(committer % count, &[]);
             }
             Step::ProposeRemove {
                 by,
                 whom,
                 committer,
             } if whom % count != committer % count && whom % count != by % count => {
-                let leaf = self.members[whom % count].leaf();
-                let proposal = self.members[by % count].propose_remove(leaf);
-                self.tell(by % count, &proposal);
-                self.commit(committer % count, None, None);
+                let leaf = self.members[whom % count].leaf().unwrap();
+                self.propose(by % count, &Change::Remove(leaf));
+                self.commit(committer % count, &[]);
                 self.members.remove(whom % count);
             }
             Step::JoinExternally { by, kind } if count < MEMBERS_MAX => {
-                let info = self.members[by % count].group_info();
+                let info = self.members[by % count].group_info().unwrap();
                 let mut joiner = self.client(kind);
-                let commit = joiner.join_externally(&info);
-                self.members
-                    .iter_mut()
-                    .for_each(|member| drop(member.receive(&commit)));
+                let commit = joiner.join_externally(&info).unwrap();
+                for member in &mut self.members {
+                    member.receive(&commit).unwrap();
+                }
                 self.members.push(joiner);
             }
             Step::Chat { by } => self.chat(by % count),
@@ -140,25 +124,31 @@ impl World {
         self.agree();
     }
 
-    fn add(&mut self, by: usize, kind: Kind) {
+    fn add(&mut self, by: usize, kind: EngineName) {
         let mut joiner = self.client(kind);
-        let package = joiner.key_package();
-        let welcome = self.commit(by, Some(&package), None);
-        joiner.join(&welcome.expect("an Add gives a Welcome"));
+        let package = joiner.key_package().unwrap();
+        let welcome = self.commit(by, &[Change::Add(package)]);
+        let welcome = welcome.expect("an Add gives a Welcome");
+        joiner.join(&welcome, None).unwrap();
         self.members.push(joiner);
     }
 
-    fn commit(&mut self, by: usize, add: Option<&[u8]>, remove: Option<u32>) -> Option<Vec<u8>> {
-        let (commit, welcome) = self.members[by].commit(add, remove);
-        self.tell(by, &commit);
-        self.members[by].merge();
-        welcome
+    fn propose(&mut self, by: usize, change: &Change) {
+        let proposal = self.members[by].propose(change).unwrap();
+        self.tell(by, &proposal);
+    }
+
+    fn commit(&mut self, by: usize, changes: &[Change]) -> Option<Vec<u8>> {
+        let made = self.members[by].commit(changes).unwrap();
+        self.tell(by, &made.commit);
+        self.members[by].merge().unwrap();
+        made.welcome
     }
 
     fn chat(&mut self, by: usize) {
         for number in 0..3 {
             let said = format!("number {number}").into_bytes();
-            let message = self.members[by].encrypt(&said);
+            let message = self.members[by].encrypt(&said).unwrap();
             for heard in self.tell(by, &message) {
                 assert_eq!(heard.as_ref(), Some(&said));
             }
@@ -172,17 +162,27 @@ impl World {
             .iter_mut()
             .enumerate()
             .filter(|(index, _)| *index != by);
-        others.map(|(_, member)| member.receive(message)).collect()
+        others
+            .map(|(_, member)| member.receive(message).unwrap())
+            .collect()
     }
 
     fn agree(&self) {
-        let mut all = self.members.iter().map(|member| member.secrets());
+        let mut all = self.members.iter().map(|member| secrets(&**member));
         let first = all.next().expect("a group has a member");
         assert!(
             all.all(|other| other == first),
             "the members are not in one epoch"
         );
     }
+}
+
+/// The epoch's authenticator, and an exported secret.
+fn secrets(member: &dyn Client) -> (Vec<u8>, Vec<u8>) {
+    (
+        member.epoch_authenticator().unwrap(),
+        member.export("history", b"context", 32).unwrap(),
+    )
 }
 
 proptest! {

@@ -5,39 +5,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
-    num::NonZeroUsize,
     panic::{self, AssertUnwindSafe},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use conclave_crypto::{AwsLcCrypto, CipherSuite, SystemRandomness};
+use conclave_conformance::{EngineName, Follower};
+use conclave_crypto::{CipherSuite, SystemRandomness};
 use conclave_mls_public::{
-    NodeIndex, PublicGroup, RatchetTree,
+    NodeIndex, RatchetTree,
     forge::{Made, World},
     wire::{
         Commit, Content, Extensions, GroupInfo, MlsMessage, Node, Proposal, ProposalOrRef,
         PublicMessage, encode,
     },
 };
-use mls_rs::{
-    MlsMessage as TheirMessage,
-    external_client::{ExternalClient, ExternalGroup, builder::MlsConfig},
-    group::ExportedTree,
-    identity::basic::BasicIdentityProvider,
-};
-use mls_rs_crypto_awslc::AwsLcCryptoProvider;
-use openmls::{
-    group::{ProposalStore, PublicGroup as OpenMlsGroup},
-    prelude::{
-        MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, RatchetTreeIn,
-        tls_codec::DeserializeBytes as _,
-    },
-};
-use openmls_memory_storage::MemoryStorage;
 use proptest::prelude::*;
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128Sha256Ed25519;
-const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
 /// What happens next; the numbers choose among the members there are.
 #[derive(Debug, Clone)]
@@ -97,84 +81,6 @@ fn make(world: &mut Ours, step: &Step) -> Made {
 
 fn travel(message: &PublicMessage) -> Vec<u8> {
     encode(&MlsMessage::PublicMessage(message.clone())).unwrap()
-}
-
-/// OpenMLS as a follower.
-struct OpenMls {
-    group: OpenMlsGroup,
-    storage: MemoryStorage,
-}
-
-impl OpenMls {
-    fn observe(info: &GroupInfo, tree: &RatchetTree) -> Result<Self, String> {
-        let info = encode(&MlsMessage::GroupInfo(info.clone())).unwrap();
-        let nodes = encode(&tree.to_nodes()).unwrap();
-        let MlsMessageBodyIn::GroupInfo(info) = MlsMessageIn::tls_deserialize_exact_bytes(&info)
-            .unwrap()
-            .extract()
-        else {
-            panic!("no GroupInfo");
-        };
-        let nodes =
-            RatchetTreeIn::tls_deserialize_exact_bytes(&nodes).map_err(|e| format!("{e:?}"))?;
-        let storage = MemoryStorage::default();
-        let proposals = ProposalStore::new();
-        // On some trees that RFC 9420 §12.4.3.1 has it refuse, a debug assertion of OpenMLS 0.9.2
-        // fires: that counts as refused here.
-        let observed = panic::catch_unwind(AssertUnwindSafe(|| {
-            OpenMlsGroup::from_external(&AwsLcCrypto, &storage, nodes, info, proposals)
-        }));
-        observed
-            .map_err(|_| "panicked".to_owned())?
-            .map(|(group, _)| Self { group, storage })
-            .map_err(|error| format!("{error:?}"))
-    }
-
-    fn follow(&mut self, message: &[u8], keep: bool) -> Result<(), String> {
-        let message = MlsMessageIn::tls_deserialize_exact_bytes(message)
-            .map_err(|e| format!("{e:?}"))?
-            .try_into_protocol_message()
-            .map_err(|e| format!("{e:?}"))?;
-        let processed = self.group.process_message(&AwsLcCrypto, message);
-        match processed.map_err(|e| format!("{e:?}"))?.into_content() {
-            ProcessedMessageContent::StagedCommitMessage(staged) if keep => {
-                self.group.merge_commit(&self.storage, *staged).unwrap();
-                Ok(())
-            }
-            ProcessedMessageContent::StagedCommitMessage(_) => Ok(()),
-            _ => Err("no Commit".to_owned()),
-        }
-    }
-}
-
-fn mls_rs_client() -> ExternalClient<impl MlsConfig> {
-    ExternalClient::builder()
-        .identity_provider(BasicIdentityProvider::new())
-        .crypto_provider(AwsLcCryptoProvider::new())
-        .build()
-}
-
-fn mls_rs_observe<C: MlsConfig + Clone>(
-    client: &ExternalClient<C>,
-    info: &GroupInfo,
-    tree: &RatchetTree,
-) -> Result<ExternalGroup<C>, String> {
-    let info = encode(&MlsMessage::GroupInfo(info.clone())).unwrap();
-    let nodes = encode(&tree.to_nodes()).unwrap();
-    let tree = ExportedTree::from_bytes(&nodes).map_err(|e| format!("{e:?}"))?;
-    let info = TheirMessage::from_bytes(&info).unwrap();
-    client
-        .observe_group(info, Some(tree), None)
-        .map_err(|e| format!("{e:?}"))
-}
-
-fn mls_rs_follow<C: MlsConfig + Clone>(
-    group: &mut ExternalGroup<C>,
-    message: &[u8],
-) -> Result<(), String> {
-    let message = TheirMessage::from_bytes(message).map_err(|e| format!("{e:?}"))?;
-    let processed = group.process_incoming_message(message);
-    processed.map(drop).map_err(|e| format!("{e:?}"))
 }
 
 /// Ways to spoil a Commit. Each is a lie about content: its author signs it.
@@ -256,8 +162,19 @@ fn spoil_tree(tree: &RatchetTree, lie: u8, at: usize) -> Option<Vec<Option<Node>
     Some(nodes)
 }
 
-fn follower(info: &GroupInfo, nodes: Vec<Option<Node>>) -> Result<PublicGroup, String> {
-    PublicGroup::from_group_info(info, Some(nodes), ONE).map_err(|e| format!("{e:?}"))
+/// Begins to follow with the GroupInfo and this tree.
+fn observe(
+    engine: EngineName,
+    info: &GroupInfo,
+    nodes: &[Option<Node>],
+) -> Result<Box<dyn Follower>, String> {
+    let info = encode(&MlsMessage::GroupInfo(info.clone())).unwrap();
+    let tree = encode(&nodes.to_vec()).unwrap();
+    // On some trees that RFC 9420 §12.4.3.1 has it refuse, a debug assertion of OpenMLS 0.9.2
+    // fires: that counts as refused here.
+    let observed = panic::catch_unwind(AssertUnwindSafe(|| engine.observe(&info, &tree)));
+    let observed = observed.map_err(|_| "panicked".to_owned())?;
+    observed.map_err(|error| format!("{error:#}"))
 }
 
 /// The peers that do not refuse a lie that the RFC says to refuse. Ours refuses all of these.
@@ -294,38 +211,31 @@ fn one_history(
     let mut world = world(members);
     let context = world.group().context().clone();
     let info = world.group_info(world.members()[0], context).unwrap();
-    let mut ours = follower(&info, world.group().tree().to_nodes()).unwrap();
-    let mut openmls = OpenMls::observe(&info, world.group().tree()).unwrap();
-    let client = mls_rs_client();
-    let mut mls_rs = mls_rs_observe(&client, &info, world.group().tree()).unwrap();
+    let nodes = world.group().tree().to_nodes();
+    let mut followers = EngineName::ALL.map(|engine| observe(engine, &info, &nodes).unwrap());
     for (step, (commit_lie, tree_lie, at)) in steps.iter().zip(lies) {
         let made = make(&mut world, step);
         if let Some(spoilt) = spoil(&made.message, *commit_lie, &world) {
             let spoilt = travel(&world.sign_again(&made, spoilt.content).unwrap());
-            let mut copy = client.load_group(mls_rs.snapshot()).unwrap();
+            let check = |follower: &mut Box<dyn Follower>| {
+                follower
+                    .check(&spoilt)
+                    .map_err(|error| format!("{error:#}"))
+            };
             agree(
                 &format!("Commit lie {commit_lie}"),
-                &[
-                    stage(&mut ours, &spoilt, false),
-                    openmls.follow(&spoilt, false),
-                    mls_rs_follow(&mut copy, &spoilt),
-                ],
+                &followers.each_mut().map(check),
             )?;
         }
         let message = travel(&made.message);
         world.follow(made).unwrap();
-        stage(&mut ours, &message, true).unwrap();
-        openmls.follow(&message, true).unwrap();
-        mls_rs_follow(&mut mls_rs, &message).unwrap();
-        let hash = ours.context().tree_hash.as_slice();
-        prop_assert_eq!(hash, openmls.group.group_context().tree_hash());
-        prop_assert_eq!(hash, mls_rs.tree_hash());
-        let transcript = ours.context().confirmed_transcript_hash.as_slice();
-        prop_assert_eq!(
-            transcript,
-            openmls.group.group_context().confirmed_transcript_hash()
-        );
-        prop_assert_eq!(transcript, mls_rs.transcript_hash().as_slice());
+        for follower in &mut followers {
+            follower.follow(&message).unwrap();
+            let context = world.group().context();
+            prop_assert_eq!(context.tree_hash.as_slice(), follower.tree_hash());
+            let transcript = context.confirmed_transcript_hash.as_slice();
+            prop_assert_eq!(transcript, follower.transcript_hash());
+        }
         spoilt_tree(&world, *tree_lie, *at)?;
     }
     Ok(())
@@ -343,25 +253,8 @@ fn spoilt_tree(world: &Ours, lie: u8, at: usize) -> Result<(), TestCaseError> {
     let info = world.group_info(world.members()[0], context).unwrap();
     agree(
         &format!("tree lie {lie}"),
-        &[
-            follower(&info, nodes).map(drop),
-            OpenMls::observe(&info, &tree).map(drop),
-            mls_rs_observe(&mls_rs_client(), &info, &tree).map(drop),
-        ],
+        &EngineName::ALL.map(|engine| observe(engine, &info, &nodes).map(drop)),
     )
-}
-
-fn stage(group: &mut PublicGroup, message: &[u8], keep: bool) -> Result<(), String> {
-    let MlsMessage::PublicMessage(message) = conclave_mls_public::wire::decode(message).unwrap()
-    else {
-        panic!("no PublicMessage");
-    };
-    let content = group.open(message).map_err(|e| format!("{e:?}"))?;
-    let staged = group.stage(&content).map_err(|e| format!("{e:?}"))?;
-    if keep {
-        staged.accept();
-    }
-    Ok(())
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 use conclave_crypto::{CipherSuite, Secret, SystemRandomness};
 use conclave_mls_public::math::{NodeIndex, TreeSize};
 
-use super::{client::signature_key, random};
-use crate::vectors::shapes;
+use super::random;
+use crate::{client::identity::Identity, vectors::shapes};
 
 const LABEL: &str = "generated";
 
@@ -79,7 +79,7 @@ pub(super) fn crypto_basics(suite: CipherSuite) -> anyhow::Result<shapes::Crypto
 }
 
 fn signature(suite: CipherSuite) -> anyhow::Result<shapes::SignWithLabel> {
-    let (private, key) = signature_key(suite)?;
+    let Identity { private, key, .. } = Identity::new(suite, LABEL)?;
     let content = random(100)?;
     Ok(shapes::SignWithLabel {
         private: private.as_bytes().into(),

@@ -13,11 +13,9 @@ use conclave_mls_public::{
     },
 };
 
-use super::{
-    client::{Client, signature_key},
-    random,
-};
+use super::{client::Client, random};
 use crate::{
+    client::identity::Identity,
     ours::protection::Fixture,
     vectors::{hex::Hex, shapes},
 };
@@ -35,9 +33,9 @@ pub(super) fn welcome(suite: CipherSuite) -> anyhow::Result<shapes::Welcome> {
     let invitation = Invitation::new(suite)?;
     Ok(shapes::Welcome {
         cipher_suite: suite.into(),
-        init_priv: invitation.joiner.init.private().as_bytes().into(),
-        signer_pub: invitation.creator.key.public().into(),
-        key_package: hex(&MlsMessage::KeyPackage(invitation.joiner.package))?,
+        init_priv: invitation.joiner.keys.init.private().as_bytes().into(),
+        signer_pub: invitation.creator.identity.key.public().into(),
+        key_package: hex(&MlsMessage::KeyPackage(invitation.joiner.keys.package))?,
         welcome: hex(&MlsMessage::Welcome(invitation.welcome))?,
     })
 }
@@ -50,10 +48,10 @@ pub(super) fn messages(suite: CipherSuite) -> anyhow::Result<shapes::Messages> {
         commit,
         welcome,
     } = Invitation::new(suite)?;
-    let secrets = GroupSecrets::open(suite, &welcome, &joiner.package, &joiner.init)?;
-    let info = group.group_info(&creator.key)?;
-    let private = group.encrypt(b"secret", 10, &creator.key, &mut SystemRandomness)?;
-    let update = group.propose_update(&creator.key, &mut SystemRandomness)?;
+    let secrets = GroupSecrets::open(suite, &welcome, &joiner.keys.package, &joiner.keys.init)?;
+    let info = group.group_info(&creator.identity.key)?;
+    let private = group.encrypt(b"secret", 10, &creator.identity.key, &mut SystemRandomness)?;
+    let update = group.propose_update(&creator.identity.key, &mut SystemRandomness)?;
     let Content::Proposal(proposal) = &update.content.content else {
         anyhow::bail!("an Update that is no proposal")
     };
@@ -65,7 +63,7 @@ pub(super) fn messages(suite: CipherSuite) -> anyhow::Result<shapes::Messages> {
         mls_group_info: hex(&MlsMessage::GroupInfo(info))?,
         ratchet_tree: hex(&group.public().tree().to_nodes())?,
         group_secrets: hex(&secrets)?,
-        add_proposal: hex(&joiner.package)?,
+        add_proposal: hex(&joiner.keys.package)?,
         update_proposal: leaf,
         remove_proposal: hex(&1_u32)?,
         pre_shared_key_proposal: hex(&external_psk(suite)?)?,
@@ -77,14 +75,14 @@ pub(super) fn messages(suite: CipherSuite) -> anyhow::Result<shapes::Messages> {
         public_message_proposal: hex(&MlsMessage::PublicMessage(update))?,
         public_message_commit: hex(&commit)?,
         private_message: hex(&MlsMessage::PrivateMessage(private))?,
-        mls_key_package: hex(&MlsMessage::KeyPackage(joiner.package))?,
+        mls_key_package: hex(&MlsMessage::KeyPackage(joiner.keys.package))?,
         mls_welcome: hex(&MlsMessage::Welcome(welcome))?,
     })
 }
 
 pub(super) fn message_protection(suite: CipherSuite) -> anyhow::Result<shapes::MessageProtection> {
     let secret = || random(suite.hash_len());
-    let (private, key) = signature_key(suite)?;
+    let Identity { private, key, .. } = Identity::new(suite, "somebody")?;
     let commit = Commit {
         proposals: vec![ProposalOrRef::Reference(secret()?.to_vec().into())],
         path: None,
@@ -135,7 +133,7 @@ pub(super) fn transcript_hashes(suite: CipherSuite) -> anyhow::Result<shapes::Tr
         random(suite.hash_len())?,
         random(suite.hash_len())?,
     );
-    let (_, key) = signature_key(suite)?;
+    let Identity { key, .. } = Identity::new(suite, "somebody")?;
     let context = GroupContext {
         version: MLS10,
         cipher_suite: suite.into(),
@@ -180,9 +178,14 @@ impl Invitation {
     fn new(suite: CipherSuite) -> anyhow::Result<Self> {
         let (creator, joiner) = (Client::new(suite, "one")?, Client::new(suite, "two")?);
         let mut group = creator.create()?;
-        let add = Proposal::Add(Box::new(joiner.package.clone()));
+        let add = Proposal::Add(Box::new(joiner.keys.package.clone()));
         let none = HashMap::new();
-        let made = group.commit(vec![add], &none, &creator.key, &mut SystemRandomness)?;
+        let made = group.commit(
+            vec![add],
+            &none,
+            &creator.identity.key,
+            &mut SystemRandomness,
+        )?;
         let Committed {
             commit,
             welcome,
@@ -207,7 +210,7 @@ fn in_clear(group: &Group, sender: &Client) -> anyhow::Result<MlsMessage> {
     let content = Content::Application(b"in clear".to_vec().into());
     let content = framed(context, Sender::Member(group.leaf()), content);
     let format = WireFormat::PublicMessage;
-    let signed = AuthenticatedContent::sign(format, content, context, &sender.key)?;
+    let signed = AuthenticatedContent::sign(format, content, context, &sender.identity.key)?;
     Ok(MlsMessage::PublicMessage(PublicMessage {
         content: signed.content,
         auth: signed.auth,

@@ -15,7 +15,7 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
         Client::new(suite, "two")?,
         Client::new(suite, "three")?,
     );
-    let key = &creator.key;
+    let key = &creator.identity.key;
     let psk = shapes::ExternalPsk {
         psk_id: random(16)?,
         psk: random(32)?,
@@ -31,7 +31,7 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
     let mut group = creator.create()?;
     let nonce = random(suite.hash_len())?;
     let proposals = vec![
-        Proposal::Add(Box::new(joiner.package.clone())),
+        Proposal::Add(Box::new(joiner.keys.package.clone())),
         inject(&nonce),
     ];
     let Committed {
@@ -42,7 +42,7 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
     let initial = group.secrets().epoch_authenticator().as_bytes().into();
     let nonce = random(suite.hash_len())?;
     let histories = [
-        vec![Proposal::Add(Box::new(third.package))],
+        vec![Proposal::Add(Box::new(third.keys.package))],
         vec![],
         vec![inject(&nonce)],
         vec![Proposal::Remove(2)],
@@ -54,10 +54,10 @@ pub(super) fn passive_client(suite: CipherSuite) -> anyhow::Result<shapes::Passi
     Ok(shapes::PassiveClient {
         cipher_suite: suite.into(),
         external_psks: vec![psk],
-        key_package: encode(&MlsMessage::KeyPackage(joiner.package))?.into(),
-        signature_priv: joiner.signature_priv.as_bytes().into(),
-        encryption_priv: joiner.leaf.private().as_bytes().into(),
-        init_priv: joiner.init.private().as_bytes().into(),
+        key_package: encode(&MlsMessage::KeyPackage(joiner.keys.package))?.into(),
+        signature_priv: joiner.identity.private.as_bytes().into(),
+        encryption_priv: joiner.keys.leaf.private().as_bytes().into(),
+        init_priv: joiner.keys.init.private().as_bytes().into(),
         welcome: encode(&MlsMessage::Welcome(welcome))?.into(),
         ratchet_tree: None,
         initial_epoch_authenticator: initial,

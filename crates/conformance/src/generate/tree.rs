@@ -58,7 +58,7 @@ pub(super) fn tree_operations() -> anyhow::Result<Vec<shapes::TreeOperations>> {
     let mut entries = Vec::new();
     for suite in CipherSuite::ALL {
         let joiner = Client::new(suite, "joiner")?;
-        let add = || Proposal::Add(Box::new(joiner.package.clone()));
+        let add = || Proposal::Add(Box::new(joiner.keys.package.clone()));
         let full = Grove::grown(suite, 8)?;
         let mut gap = Grove::grown(suite, 8)?;
         gap.remove(2)?;
@@ -80,7 +80,7 @@ impl Grove {
         let mut grove = Self {
             suite,
             group_id: random(16)?,
-            tree: RatchetTree::new(suite, founder.package.leaf_node.clone()),
+            tree: RatchetTree::new(suite, founder.keys.package.leaf_node.clone()),
             members: BTreeMap::from([(0, founder)]),
             secrets: BTreeMap::new(),
         };
@@ -115,7 +115,7 @@ impl Grove {
 
     fn add(&mut self) -> anyhow::Result<()> {
         let client = Client::new(self.suite, &format!("member {}", self.members.len()))?;
-        let leaf = self.tree.add_leaf(client.package.leaf_node.clone())?;
+        let leaf = self.tree.add_leaf(client.keys.package.leaf_node.clone())?;
         self.members.insert(leaf, client);
         Ok(())
     }
@@ -134,11 +134,11 @@ impl Grove {
     /// A fresh path of a member, in a copy of the tree.
     fn renewed(&self, sender: u32) -> anyhow::Result<Renewed> {
         let (member, mut tree) = (self.member(sender)?, self.tree.clone());
-        let leaf = tree.leaf(sender).unwrap_or(&member.package.leaf_node);
+        let leaf = tree.leaf(sender).unwrap_or(&member.keys.package.leaf_node);
         let leaf = leaf.clone();
         let fresh = FreshPath::draw(&tree, sender, &mut SystemRandomness)?;
         let parent_hash = tree.merge_keys(sender, fresh.filtered(), fresh.public_keys());
-        let leaf = fresh.sign_leaf(leaf, parent_hash, &self.group_id, &member.key)?;
+        let leaf = fresh.sign_leaf(leaf, parent_hash, &self.group_id, &member.identity.key)?;
         tree.merge_leaf(sender, leaf.clone());
         Ok(Renewed { tree, fresh, leaf })
     }
@@ -157,7 +157,7 @@ impl Grove {
             self.members.get_mut(&sender),
             keys.key(NodeIndex::of_leaf(sender)),
         ) {
-            member.leaf = pair.clone();
+            member.keys.leaf = pair.clone();
         }
         Ok(())
     }
@@ -165,10 +165,10 @@ impl Grove {
     fn updated_leaf(&self, leaf: u32) -> anyhow::Result<LeafNode> {
         let member = self.member(leaf)?;
         let pair = self.suite.generate_key_pair(&mut SystemRandomness)?;
-        let mut node = member.package.leaf_node.clone();
+        let mut node = member.keys.package.leaf_node.clone();
         node.encryption_key = pair.public().into();
         node.leaf_node_source = LeafNodeSource::Update;
-        node.sign(&member.key, Some((&self.group_id, leaf)))?;
+        node.sign(&member.identity.key, Some((&self.group_id, leaf)))?;
         Ok(node)
     }
 
@@ -245,8 +245,8 @@ impl Grove {
         });
         shapes::LeafPrivate {
             index: leaf,
-            encryption_priv: member.leaf.private().as_bytes().into(),
-            signature_priv: member.signature_priv.as_bytes().into(),
+            encryption_priv: member.keys.leaf.private().as_bytes().into(),
+            signature_priv: member.identity.private.as_bytes().into(),
             path_secrets: secrets.collect(),
         }
     }
