@@ -18,6 +18,10 @@ use crate::{
     output::Output,
 };
 
+/// A server that lives for months must not grow by the gaps between what it freed.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// OpenMLS recurses deeper in debug builds than the default stack of 2 MiB always holds.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
