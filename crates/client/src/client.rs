@@ -3,18 +3,17 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
 
-use conclave_protocol::{
-    Content, DeviceId, GroupId, MembershipIntent, RequestId, Sequence, UnixMillis, UserId,
-};
+use conclave_protocol::{DeviceId, GroupId, MembershipIntent, RequestId, Sequence, UserId};
+use tonic::Code;
 
 use crate::{
     ClientError, Entry, Event, Events, Group, Member, Receipt, Registration, Standing,
-    intent::Intent,
-    local::{Local, Tx, add_intents, random, user_named},
+    entropy::{now, random, seed},
+    local::user_named,
     remote::{self, Remote},
+    session::{Call, Database, IntentId, Rejection, Session},
 };
 
 /// One device of a user: its durable state in a home folder, and its connection to the service.
@@ -27,7 +26,7 @@ pub struct Client {
 }
 
 pub(crate) struct Inner {
-    local: Mutex<Local>,
+    session: Mutex<Session>,
     pub(crate) remote: Remote,
     /// Held during each conversation with the service, so that steps of one device do not cross.
     pub(crate) turn: tokio::sync::Mutex<()>,
@@ -55,12 +54,10 @@ impl Client {
         name: &str,
         registration: &Registration,
     ) -> Result<Self, ClientError> {
-        let server_name = match Local::open(home) {
+        let server_name = match Database::open(home).and_then(|it| Session::open(it, &seed())) {
             // What this home holds decides before the network is asked.
-            Ok(local) if local.account().is_registered() => {
-                return Err(ClientError::AlreadyRegistered(
-                    local.account().user().to_string(),
-                ));
+            Ok(session) if session.is_registered() => {
+                return Err(ClientError::AlreadyRegistered(session.user().to_string()));
             }
             Ok(_) | Err(ClientError::NotRegistered) => {
                 UserId::new(name, "localhost")?;
@@ -68,15 +65,14 @@ impl Client {
             }
             Err(error) => return Err(error),
         };
-        let local = Local::create(home, registration, &server_name, name, now())?;
-        let client = Self::new(home, local)?;
-        let account = client.local(|local| Ok(local.account().clone())).await?;
-        let code = registration.code.as_deref();
-        client.inner.remote.register(&account, code).await?;
-        client.local(Local::registered).await?;
-        match client.replenish().await {
+        let database = Database::create(home)?;
+        let session = Session::create(database, registration, &server_name, name, &seed(), now())?;
+        let client = Self::new(home, session)?;
+        let _turn = client.inner.turn.lock().await;
+        client.make_known(registration.code.is_some()).await?;
+        match client.go_on().await {
             // The account exists; what is missing is due at the next sync.
-            Ok(()) | Err(ClientError::Unreachable { .. }) => Ok(client),
+            Ok(_) | Err(ClientError::Unreachable { .. }) => Ok(client.clone()),
             Err(error) => Err(error),
         }
     }
@@ -86,26 +82,49 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotRegistered`], [`ClientError::Database`].
     pub fn open(home: &Path) -> Result<Self, ClientError> {
-        let local = Local::open(home)?;
-        if !local.account().is_registered() {
+        let session = Session::open(Database::open(home)?, &seed())?;
+        if !session.is_registered() {
             return Err(ClientError::NotRegistered);
         }
-        Self::new(home, local)
+        Self::new(home, session)
     }
 
-    fn new(home: &Path, local: Local) -> Result<Self, ClientError> {
-        let account = local.account();
+    fn new(home: &Path, session: Session) -> Result<Self, ClientError> {
         let inner = Inner {
-            remote: Remote::new(account)?,
+            remote: Remote::new(session.account())?,
             turn: tokio::sync::Mutex::new(()),
-            user: account.user().clone(),
-            device: account.device(),
+            user: session.user().clone(),
+            device: session.device(),
             home: home.to_owned(),
-            local: Mutex::new(local),
+            session: Mutex::new(session),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Has the service know the device.
+    async fn make_known(&self, has_code: bool) -> Result<(), ClientError> {
+        let call = self.session(|session| session.next_call(now())).await?;
+        let Some(call @ Call::Register(_)) = call else {
+            return Ok(());
+        };
+        let reply = self.inner.remote.perform(&call).await;
+        let refused = reply.as_ref().err().cloned();
+        self.session(move |session| session.take_in(&call, reply, now()))
+            .await?;
+        match refused {
+            None => Ok(()),
+            Some(Rejection::Refused {
+                code: Code::AlreadyExists,
+                ..
+            }) => Err(ClientError::NameTaken(self.user().name().to_owned())),
+            Some(Rejection::Refused {
+                code: Code::PermissionDenied,
+                ..
+            }) => Err(ClientError::CodeRefused(has_code)),
+            Some(rejection) => Err(rejection.into_error(&self.inner.remote.url)),
+        }
     }
 
     /// The user.
@@ -139,7 +158,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Database`].
     pub async fn groups(&self) -> Result<Vec<Group>, ClientError> {
-        self.read(|tx| tx.groups()).await
+        self.session(Session::groups).await
     }
 
     /// The group that `text` means: its name, its id or the beginning of its id.
@@ -173,11 +192,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotMember`] for a group that ended.
     pub async fn members(&self, group: GroupId) -> Result<Vec<Member>, ClientError> {
-        self.read(move |tx| {
-            tx.require_member(group)?;
-            tx.members(group)
-        })
-        .await
+        self.session(move |session| session.members(group)).await
     }
 
     /// The number of a group's epoch, and the epoch authenticator (RFC 9420 §8.7): 32 bytes that
@@ -186,7 +201,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Engine`] for a group that ended.
     pub async fn epoch(&self, group: GroupId) -> Result<(u64, Vec<u8>), ClientError> {
-        self.read(move |tx| Ok(tx.epoch(group)?)).await
+        self.session(move |session| session.epoch(group)).await
     }
 
     /// Up to `limit` entries of a group's history after a place in its log, oldest first.
@@ -199,7 +214,8 @@ impl Client {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, ClientError> {
-        self.read(move |tx| tx.history(group, after, limit)).await
+        self.session(move |session| session.history(group, after, limit))
+            .await
     }
 
     /// Creates a group with this device in it.
@@ -209,8 +225,9 @@ impl Client {
     /// group exists here and is made known later.
     pub async fn create_group(&self, name: &str) -> Result<GroupId, ClientError> {
         let name = name.to_owned();
-        let (group, row) = self.write(move |tx| tx.create_group(&name, now())).await?;
-        self.settle(group, row).await?;
+        let created = self.session(move |session| session.create_group(&name, now()));
+        let (group, intent) = created.await?;
+        self.settle(group, &[intent]).await?;
         Ok(group)
     }
 
@@ -221,17 +238,8 @@ impl Client {
     /// [`ClientError::NoKeyPackages`] and those of [`Self::send`].
     pub async fn add(&self, group: GroupId, users: &[UserId]) -> Result<Receipt, ClientError> {
         let users = users.to_vec();
-        let rows = self
-            .write(move |tx| {
-                let members = tx.require_member(group).and_then(|()| tx.members(group))?;
-                let present = |user: &&UserId| members.iter().any(|member| member.user == **user);
-                refuse_if_any(users.iter().filter(present), ClientError::AlreadyMember)?;
-                add_intents(&users)
-                    .map(|intent| tx.enqueue(group, &intent))
-                    .collect()
-            })
-            .await?;
-        self.settle_all(group, rows).await
+        let intents = self.session(move |session| session.add(group, &users));
+        self.settle(group, &intents.await?).await
     }
 
     /// Removes users, with all their devices.
@@ -240,15 +248,8 @@ impl Client {
     /// [`ClientError::NoSuchMember`] and those of [`Self::send`].
     pub async fn remove(&self, group: GroupId, users: &[UserId]) -> Result<Receipt, ClientError> {
         let users = users.to_vec();
-        let row = self
-            .write(move |tx| {
-                let members = tx.require_member(group).and_then(|()| tx.members(group))?;
-                let absent = |user: &&UserId| members.iter().all(|member| member.user != **user);
-                refuse_if_any(users.iter().filter(absent), ClientError::NoSuchMember)?;
-                tx.enqueue(group, &Intent::Remove(users))
-            })
-            .await?;
-        self.settle(group, row).await
+        let intent = self.session(move |session| session.remove(group, &users));
+        self.settle(group, &[intent.await?]).await
     }
 
     /// Asks a member who is online to add and remove users, and says whose device was asked: where
@@ -278,7 +279,8 @@ impl Client {
     /// # Errors
     /// Those of [`Self::send`].
     pub async fn update(&self, group: GroupId) -> Result<Receipt, ClientError> {
-        self.enqueue(group, Intent::Update).await
+        let intent = self.session(move |session| session.update(group));
+        self.settle(group, &[intent.await?]).await
     }
 
     /// Asks to leave a group. It takes effect when another member's device confirms it.
@@ -286,7 +288,8 @@ impl Client {
     /// # Errors
     /// Those of [`Self::send`].
     pub async fn leave(&self, group: GroupId) -> Result<Receipt, ClientError> {
-        self.enqueue(group, Intent::Leave).await
+        let intent = self.session(move |session| session.leave(group));
+        self.settle(group, &[intent.await?]).await
     }
 
     /// Sends a line of text.
@@ -295,8 +298,9 @@ impl Client {
     /// [`ClientError::NotMember`], [`ClientError::Leaving`], [`ClientError::Content`]. With
     /// [`ClientError::Unreachable`] the text is kept and sent later; with others it is given up.
     pub async fn send(&self, group: GroupId, text: &str) -> Result<Receipt, ClientError> {
-        let content = Content::text(text)?.to_bytes();
-        self.enqueue(group, Intent::Send(content)).await
+        let text = text.to_owned();
+        let intent = self.session(move |session| session.send(group, &text));
+        self.settle(group, &[intent.await?]).await
     }
 
     /// Reads everything that waits at the service and sends everything that waits here.
@@ -314,76 +318,30 @@ impl Client {
         Events::follow(self.clone())
     }
 
-    async fn enqueue(&self, group: GroupId, intent: Intent) -> Result<Receipt, ClientError> {
-        let row = self
-            .write(move |tx| {
-                tx.require_member(group)?;
-                tx.enqueue(group, &intent)
-            })
-            .await?;
-        self.settle(group, row).await
-    }
-
-    async fn settle(&self, group: GroupId, row: i64) -> Result<Receipt, ClientError> {
-        let _turn = self.inner.turn.lock().await;
-        self.drive(group, row).await
-    }
-
-    async fn settle_all(&self, group: GroupId, rows: Vec<i64>) -> Result<Receipt, ClientError> {
+    async fn settle(&self, group: GroupId, intents: &[IntentId]) -> Result<Receipt, ClientError> {
         let _turn = self.inner.turn.lock().await;
         let mut receipt = Receipt {
             sequence: Sequence(0),
             rebased: 0,
         };
-        for row in rows {
-            receipt = self.drive(group, row).await?;
+        for intent in intents {
+            receipt = self.drive(group, *intent).await?;
         }
         Ok(receipt)
     }
 
-    /// Runs blocking work on the local state away from the async threads.
-    pub(crate) async fn local<T: Send + 'static>(
+    /// Runs the session's work away from the async threads: it waits for the disk.
+    pub(crate) async fn session<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Local) -> Result<T, ClientError> + Send + 'static,
+        work: impl FnOnce(&mut Session) -> Result<T, ClientError> + Send + 'static,
     ) -> Result<T, ClientError> {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
             // A panic inside a transaction rolls it back, so the state behind the lock is whole.
-            let mut local = inner.local.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut local)
+            let mut session = inner.session.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut session)
         })
         .await
         .map_err(|_| ClientError::ShuttingDown)?
-    }
-
-    pub(crate) async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, ClientError> + Send + 'static,
-    ) -> Result<T, ClientError> {
-        self.local(|local| local.write(work)).await
-    }
-
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, ClientError> + Send + 'static,
-    ) -> Result<T, ClientError> {
-        self.local(|local| local.read(work)).await
-    }
-}
-
-/// The present: the one place where the library asks for it.
-pub(crate) fn now() -> UnixMillis {
-    SystemTime::now().into()
-}
-
-fn refuse_if_any<'a>(
-    users: impl Iterator<Item = &'a UserId>,
-    error: impl FnOnce(Vec<String>) -> ClientError,
-) -> Result<(), ClientError> {
-    let users: Vec<String> = users.map(ToString::to_string).collect();
-    if users.is_empty() {
-        Ok(())
-    } else {
-        Err(error(users))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use conclave_rpc::v1::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::{Client, ClientError, Event, Standing, local::random};
+use crate::{Client, ClientError, Entry, Event, Standing, entropy::now, session::Hint};
 
 /// Events that may wait for the application before the stream waits for it.
 const QUEUE: usize = 256;
@@ -23,9 +23,8 @@ const REQUESTS: usize = 64;
 /// What is waited before a lost connection is made again.
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// The longest wait before this device confirms that somebody leaves. Every device online waits a
-/// random part of it, so that most find it done already.
-const CONFIRM_JITTER_MILLIS: u16 = 1000;
+/// The shortest wait between two looks at what is due: the clock may stand still between them.
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// How long intents of others gather before they are committed: many who ask at the same moment
 /// wait little, and cost one epoch.
@@ -114,31 +113,25 @@ impl Follower {
 
     /// One connection: first all that waits, then what comes.
     async fn stream(&self) -> Result<(), End> {
-        let caught_up = self.client.sync().await?;
-        self.tell(caught_up).await?;
+        self.begin().await?;
+        self.tell(self.client.sync().await?).await?;
         self.tell(vec![Event::CaughtUp]).await?;
 
         let (requests, receiver) = mpsc::channel(REQUESTS);
         self.ask(&requests, self.open().await?).await?;
         let mut stream = self.client.inner.remote.stream(receiver).await?;
-        while let Ok(Some(response)) = stream.message().await {
-            let events = match response.event {
-                Some(Live::Mailbox(item)) if matches!(item.item, Some(Item::Intent(_))) => {
-                    // It is still in the mailbox, with those that come meanwhile.
-                    tokio::time::sleep(GATHER).await;
-                    self.client.sync().await?
-                }
-                Some(Live::Mailbox(item)) => {
-                    let _turn = self.client.inner.turn.lock().await;
-                    let cursor = item.cursor;
-                    let events = self.client.take_mail(item).await?;
-                    self.client.inner.remote.acknowledge_mailbox(cursor).await?;
-                    self.client.replenish().await?;
-                    events
-                }
-                Some(Live::Entry(entry)) => self.take_entry(entry).await?,
-                _ => continue,
+        loop {
+            let mut events = tokio::select! {
+                response = stream.message() => match response {
+                    Ok(Some(response)) => self.take_in(response).await?,
+                    Ok(None) | Err(_) => return Ok(()),
+                },
+                () = self.until_due() => Vec::new(),
             };
+            {
+                let _turn = self.client.inner.turn.lock().await;
+                events.extend(self.client.go_on().await?);
+            }
             for event in &events {
                 if let Event::Joined(group) = event {
                     self.ask(&requests, Request::Follow(self.follow(*group).await?))
@@ -146,9 +139,41 @@ impl Follower {
                 }
             }
             self.tell(events).await?;
-            self.confirm_leaves().await?;
         }
-        Ok(())
+    }
+
+    /// Takes in what the stream brought. All but entries are hints.
+    async fn take_in(&self, response: v1::StreamResponse) -> Result<Vec<Event>, ClientError> {
+        let hint = match response.event {
+            Some(Live::Entry(entry)) => return self.take_entry(entry).await,
+            Some(Live::Mailbox(item)) => {
+                if matches!(item.item, Some(Item::Intent(_))) {
+                    // It is still in the mailbox, with those that come meanwhile.
+                    tokio::time::sleep(GATHER).await;
+                }
+                Hint::Mailbox
+            }
+            Some(Live::Ended(v1::GroupEnded { group_id }))
+            | Some(Live::TooLate(v1::GroupTooLate { group_id, .. })) => {
+                Hint::Group(known_group(&group_id)?)
+            }
+            Some(Live::CaughtUp(_)) | None => return Ok(Vec::new()),
+        };
+        let client = &self.client;
+        client.session(move |session| session.hint(hint)).await?;
+        Ok(Vec::new())
+    }
+
+    /// Waits until the session has something to do by itself.
+    async fn until_due(&self) {
+        let wake = self.client.session(|session| Ok(session.wake_at())).await;
+        match wake.ok().flatten() {
+            Some(wake) => {
+                let wait = Duration::from_millis(wake.0.saturating_sub(now().0));
+                tokio::time::sleep(wait.max(MOMENT)).await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     async fn open(&self) -> Result<Request, ClientError> {
@@ -165,7 +190,7 @@ impl Follower {
     }
 
     async fn follow(&self, id: GroupId) -> Result<v1::FollowGroup, ClientError> {
-        let group = self.client.read(move |tx| tx.group(id)).await?;
+        let group = self.client.session(move |it| it.group(id)).await?;
         Ok(v1::FollowGroup {
             group_id: id.as_bytes().to_vec().into(),
             after_sequence: group.map_or(0, |group| group.cursor.0),
@@ -175,39 +200,22 @@ impl Follower {
     /// Takes in an entry. Another program on the same home, or another task of this one, may have
     /// done so already: what it recorded is told all the same.
     async fn take_entry(&self, entry: v1::GroupEntry) -> Result<Vec<Event>, ClientError> {
-        let group = conclave_rpc::group_id(&entry.group_id)
-            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let group = known_group(&entry.group_id)?;
         let Some(entry) = entry.entry else {
             return Ok(Vec::new());
         };
         let before = Sequence(entry.sequence.saturating_sub(1));
         self.client
-            .write(move |tx| {
-                let events = tx.take_in(group, std::slice::from_ref(&entry))?;
+            .session(move |session| {
+                let events = session.take_entry(group, &entry, now())?;
                 if !events.is_empty() {
                     return Ok(events);
                 }
-                let mut recorded = tx.history(group, before, 1)?;
+                let mut recorded = session.history(group, before, 1)?;
                 recorded.retain(|known| known.sequence.0 == entry.sequence);
                 Ok(recorded.into_iter().map(Event::Entry).collect())
             })
             .await
-    }
-
-    /// Somebody has to commit that others leave; whoever waits shortest does.
-    async fn confirm_leaves(&self) -> Result<(), End> {
-        if self
-            .client
-            .read(|tx| tx.groups_to_confirm())
-            .await?
-            .is_empty()
-        {
-            return Ok(());
-        }
-        let jitter = u64::from(u16::from_le_bytes(random()) % CONFIRM_JITTER_MILLIS);
-        tokio::time::sleep(Duration::from_millis(jitter)).await;
-        let events = self.client.sync().await?;
-        self.tell(events).await
     }
 
     async fn ask(
@@ -221,28 +229,59 @@ impl Follower {
         requests.send(request).await.map_err(|_| End::Lost)
     }
 
-    fn is_news(&self, event: &Event) -> bool {
-        let Event::Entry(entry) = event else {
-            return true;
-        };
-        // Nothing panics while it is held.
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = told.entry(entry.group).or_default();
-        let is_news = entry.sequence > *last;
-        *last = entry.sequence.max(*last);
-        is_news
+    /// Notes how far each group was read before anything is told, so that nothing after it is
+    /// missed, whoever takes it in.
+    async fn begin(&self) -> Result<(), ClientError> {
+        for group in self.client.groups().await? {
+            let mut told = self.told();
+            told.entry(group.id).or_insert(group.cursor);
+        }
+        Ok(())
     }
 
     async fn tell(&self, events: Vec<Event>) -> Result<(), End> {
         for event in events {
-            if !self.is_news(&event) {
-                continue;
+            let news = match event {
+                Event::Entry(entry) => self.news_up_to(entry).await?,
+                other => vec![other],
+            };
+            for event in news {
+                self.sender
+                    .send(Ok(event))
+                    .await
+                    .map_err(|_| End::Final(None))?;
             }
-            self.sender
-                .send(Ok(event))
-                .await
-                .map_err(|_| End::Final(None))?;
         }
         Ok(())
     }
+
+    /// What was not told yet, up to an entry. Another program on the same home may have taken in
+    /// those before it.
+    async fn news_up_to(&self, entry: Entry) -> Result<Vec<Event>, ClientError> {
+        let (group, last) = (entry.group, entry.sequence);
+        let told = {
+            let mut told = self.told();
+            let told = told.entry(group).or_insert(Sequence(0));
+            std::mem::replace(told, last.max(*told))
+        };
+        if last <= told {
+            return Ok(Vec::new());
+        }
+        if last == told.next() {
+            return Ok(vec![Event::Entry(entry)]);
+        }
+        let missed = usize::try_from(last.0 - told.0).unwrap_or(usize::MAX);
+        let mut entries = self.client.history(group, told, missed).await?;
+        entries.retain(|entry| entry.sequence <= last);
+        Ok(entries.into_iter().map(Event::Entry).collect())
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashMap<GroupId, Sequence>> {
+        // Nothing panics while it is held.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn known_group(id: &[u8]) -> Result<GroupId, ClientError> {
+    conclave_rpc::group_id(id).map_err(|error| ClientError::Protocol(error.to_string()))
 }

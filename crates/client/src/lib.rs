@@ -5,6 +5,9 @@
 //! group says when it has happened. So a program that dies at any moment comes back with a working
 //! group, and what it had asked for still happens, once.
 //!
+//! The decisions are made in a [`session`], a state machine without a network, a clock or threads of
+//! its own; a [`Client`] only drives one with tokio and tonic.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), conclave_client::ClientError> {
 //! use conclave_client::Client;
@@ -18,12 +21,14 @@
 //! ```
 
 mod client;
+mod drive;
+mod entropy;
 mod error;
 mod events;
 mod intent;
 mod local;
 mod remote;
-mod sync;
+pub mod session;
 mod types;
 
 pub use client::Client;

@@ -4,8 +4,7 @@
 use std::{future::Future, sync::Mutex, time::Duration};
 
 use conclave_protocol::{
-    Challenge, DeviceId, GroupId, KeyPossession, MembershipIntent, RequestId, SigningKey,
-    UnixMillis,
+    Challenge, DeviceId, GroupId, MembershipIntent, RequestId, SigningKey, UnixMillis,
     limits::{INTENT_LIFETIME, RATCHET_TREE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX},
 };
 use conclave_rpc::{
@@ -23,7 +22,9 @@ use tonic::{
 
 use crate::{
     ClientError,
-    local::{Account, random},
+    entropy::random,
+    local::Account,
+    session::{Call, Rejection, Reply},
 };
 
 type Service = DeliveryServiceClient<InterceptedService<Channel, Stamp>>;
@@ -54,25 +55,8 @@ const WAITS_MAX: usize = 5;
 /// The longest wait that is not left to the application.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What the service said to a submission that it did not accept.
-#[derive(Debug)]
-pub(crate) enum Rejected {
-    /// It was of another epoch: read the log, then make it anew.
-    WrongEpoch,
-    /// It will never be accepted.
-    ForGood(String),
-    /// Nothing is known; it may be sent again as it is.
-    Unknown(ClientError),
-}
-
-impl From<ClientError> for Rejected {
-    fn from(error: ClientError) -> Self {
-        Self::Unknown(error)
-    }
-}
-
 pub(crate) struct Remote {
-    url: String,
+    pub(crate) url: String,
     service: Service,
     key: SigningKey,
     device: DeviceId,
@@ -91,81 +75,67 @@ impl Remote {
         })
     }
 
-    pub(crate) async fn register(
-        &self,
-        account: &Account,
-        code: Option<&str>,
-    ) -> Result<(), ClientError> {
-        let possession = KeyPossession {
-            server: account.server_name.clone(),
-            user: account.user().clone(),
-            device: account.device(),
+    /// Asks the service what a session wants to know or done.
+    pub(crate) async fn perform(&self, call: &Call) -> Result<Reply, Rejection> {
+        let answered = match call.clone() {
+            Call::Register(request) => self.register(request).await.map(Reply::Register),
+            Call::PublishKeyPackages(request) => self
+                .call(request, |mut service, request| async move {
+                    service.publish_key_packages(request).await
+                })
+                .await
+                .map(Reply::PublishKeyPackages),
+            Call::TakeKeyPackages(request) => self
+                .call(request, |mut service, request| async move {
+                    service.take_key_packages(request).await
+                })
+                .await
+                .map(Reply::TakeKeyPackages),
+            Call::ReadMailbox(request) => self
+                .call(request, |mut service, request| async move {
+                    service.read_mailbox(request).await
+                })
+                .await
+                .map(Reply::ReadMailbox),
+            Call::AcknowledgeMailbox(request) => self
+                .call(request, |mut service, request| async move {
+                    service.acknowledge_mailbox(request).await
+                })
+                .await
+                .map(Reply::AcknowledgeMailbox),
+            Call::FetchTree(request) => self.fetch_tree(request).await.map(Reply::FetchTree),
+            Call::FetchGroupInfo(request) => self
+                .fetch_group_info(request)
+                .await
+                .map(|(first, tree)| Reply::FetchGroupInfo(first, tree)),
+            Call::CreateGroup(request) => self
+                .call(request, |mut service, request| async move {
+                    service.create_group(request).await
+                })
+                .await
+                .map(Reply::CreateGroup),
+            Call::Submit(request) => self
+                .call(request, |mut service, request| async move {
+                    service.submit(request).await
+                })
+                .await
+                .map(Reply::Submit),
+            Call::ReadLog(request) => self
+                .call(request, |mut service, request| async move {
+                    service.read_log(request).await
+                })
+                .await
+                .map(Reply::ReadLog),
         };
-        let request = v1::RegisterRequest {
-            certificate: account.certificate.to_bytes().into(),
-            proof_of_possession: possession.prove(&self.key).to_vec().into(),
-            registration_code: code.unwrap_or_default().to_owned(),
-        };
-        let answer = self
-            .retry(|| {
-                let (mut service, request) = (self.service.clone(), request.clone());
-                async move { service.register(request).await }
-            })
-            .await;
-        match answer {
-            Ok(_) => Ok(()),
-            Err(status) if status.code() == Code::AlreadyExists => {
-                Err(ClientError::NameTaken(account.user().name().to_owned()))
-            }
-            Err(status) if status.code() == Code::PermissionDenied => {
-                Err(ClientError::CodeRefused(code.is_some()))
-            }
-            Err(status) => Err(self.error(&status)),
-        }
+        answered.map_err(|status| Rejection::from(&status))
     }
 
-    pub(crate) async fn publish_key_packages(
-        &self,
-        request: v1::PublishKeyPackagesRequest,
-    ) -> Result<u32, ClientError> {
-        let answer = self
-            .call(request, |mut service, request| async move {
-                service.publish_key_packages(request).await
-            })
-            .await;
-        Ok(answer.map_err(|status| self.error(&status))?.stock)
-    }
-
-    pub(crate) async fn take_key_packages(
-        &self,
-        request: v1::TakeKeyPackagesRequest,
-    ) -> Result<v1::TakeKeyPackagesResponse, Rejected> {
-        self.call(request, |mut service, request| async move {
-            service.take_key_packages(request).await
+    async fn register(&self, request: v1::RegisterRequest) -> Result<v1::RegisterResponse, Status> {
+        self.retry(|| {
+            let (mut service, request) = (self.service.clone(), request.clone());
+            async move { service.register(request).await }
         })
         .await
-        .map_err(|status| self.rejected(&status))
-    }
-
-    pub(crate) async fn create_group(
-        &self,
-        request: v1::CreateGroupRequest,
-    ) -> Result<(), Rejected> {
-        self.call(request, |mut service, request| async move {
-            service.create_group(request).await
-        })
-        .await
-        .map(drop)
-        .map_err(|status| self.rejected(&status))
-    }
-
-    pub(crate) async fn submit(&self, request: v1::SubmitRequest) -> Result<(), Rejected> {
-        self.call(request, |mut service, request| async move {
-            service.submit(request).await
-        })
-        .await
-        .map(drop)
-        .map_err(|status| self.rejected(&status))
     }
 
     /// Hands an intent to a member who is online, and says to whom.
@@ -193,63 +163,35 @@ impl Remote {
             .map_err(|error| ClientError::Protocol(error.to_string()))
     }
 
-    pub(crate) async fn read_log(
-        &self,
-        request: v1::ReadLogRequest,
-    ) -> Result<v1::ReadLogResponse, ClientError> {
-        self.call(request, |mut service, request| async move {
-            service.read_log(request).await
-        })
-        .await
-        .map_err(|status| self.error(&status))
-    }
-
-    pub(crate) async fn read_mailbox(
-        &self,
-        request: v1::ReadMailboxRequest,
-    ) -> Result<v1::ReadMailboxResponse, ClientError> {
-        self.call(request, |mut service, request| async move {
-            service.read_mailbox(request).await
-        })
-        .await
-        .map_err(|status| self.error(&status))
-    }
-
-    pub(crate) async fn acknowledge_mailbox(&self, up_to_cursor: u64) -> Result<(), ClientError> {
-        let request = v1::AcknowledgeMailboxRequest { up_to_cursor };
-        self.call(request, |mut service, request| async move {
-            service.acknowledge_mailbox(request).await
-        })
-        .await
-        .map(drop)
-        .map_err(|status| self.error(&status))
-    }
-
-    /// The ratchet tree that a Welcome is for.
-    pub(crate) async fn fetch_tree(&self, welcome: &v1::Welcome) -> Result<Vec<u8>, ClientError> {
-        let request = v1::FetchTreeRequest {
-            group_id: welcome.group_id.clone(),
-            epoch: welcome.epoch,
-            tree_hash: welcome.tree_hash.clone(),
-        };
+    async fn fetch_tree(&self, request: v1::FetchTreeRequest) -> Result<Vec<u8>, Status> {
         let mut parts = self
             .call(request, |mut service, request| async move {
                 service.fetch_tree(request).await
             })
-            .await
-            .map_err(|status| self.error(&status))?;
+            .await?;
         let mut tree = Vec::new();
-        while let Some(part) = parts
-            .message()
-            .await
-            .map_err(|status| self.error(&status))?
-        {
-            if tree.len() + part.part.len() > RATCHET_TREE_BYTES_MAX {
-                return Err(ClientError::Protocol("the tree is too large".into()));
-            }
-            tree.extend_from_slice(&part.part);
+        while let Some(part) = parts.message().await? {
+            join_part(&mut tree, &part.part)?;
         }
         Ok(tree)
+    }
+
+    async fn fetch_group_info(
+        &self,
+        request: v1::FetchGroupInfoRequest,
+    ) -> Result<(v1::FetchGroupInfoResponse, Vec<u8>), Status> {
+        let mut parts = self
+            .call(request, |mut service, request| async move {
+                service.fetch_group_info(request).await
+            })
+            .await?;
+        let (mut first, mut tree) = (None, Vec::new());
+        while let Some(part) = parts.message().await? {
+            join_part(&mut tree, &part.tree_part)?;
+            first.get_or_insert(part);
+        }
+        let first = first.ok_or_else(|| Status::internal("an empty answer"))?;
+        Ok((first, tree))
     }
 
     /// Opens the live stream of this device; further requests go into `requests`' other end.
@@ -358,23 +300,6 @@ impl Remote {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn rejected(&self, status: &Status) -> Rejected {
-        match (ErrorDetail::of(status), status.code()) {
-            (Some(ErrorDetail::WrongEpoch(_)), _) => Rejected::WrongEpoch,
-            (
-                None,
-                Code::InvalidArgument
-                | Code::NotFound
-                | Code::AlreadyExists
-                | Code::PermissionDenied
-                | Code::FailedPrecondition
-                | Code::OutOfRange
-                | Code::Unimplemented,
-            ) => Rejected::ForGood(status.message().to_owned()),
-            _ => Rejected::Unknown(self.error(status)),
-        }
-    }
-
     fn error(&self, status: &Status) -> ClientError {
         error_of(&self.url, status)
     }
@@ -439,18 +364,14 @@ fn is_passing(status: &Status) -> bool {
     status.code() == Code::Unavailable
 }
 
+fn join_part(tree: &mut Vec<u8>, part: &[u8]) -> Result<(), Status> {
+    if tree.len() + part.len() > RATCHET_TREE_BYTES_MAX {
+        return Err(Status::internal("the tree is too large"));
+    }
+    tree.extend_from_slice(part);
+    Ok(())
+}
+
 fn error_of(url: &str, status: &Status) -> ClientError {
-    if let Some(wait) = asked_to_wait(status) {
-        return ClientError::RateLimited(wait);
-    }
-    match status.code() {
-        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown => {
-            ClientError::Unreachable {
-                url: url.to_owned(),
-                reason: status.message().to_owned(),
-            }
-        }
-        Code::Internal | Code::DataLoss => ClientError::Protocol(status.message().to_owned()),
-        _ => ClientError::Refused(status.message().to_owned()),
-    }
+    Rejection::from(status).into_error(url)
 }

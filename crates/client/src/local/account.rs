@@ -3,6 +3,7 @@
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, SigningKey, UnixMillis, UserId,
 };
+use rand_chacha::ChaCha20Rng;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use zeroize::Zeroizing;
 
@@ -54,6 +55,7 @@ impl Account {
         registration: &Registration,
         server_name: &str,
         name: &str,
+        source: &mut ChaCha20Rng,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
         let user = UserId::new(name, server_name)?;
@@ -63,7 +65,7 @@ impl Account {
             }
             Some(account) if *account.user() == user && account.is_at(registration) => Ok(account),
             _ => {
-                let account = Self::new(user, registration, now);
+                let account = Self::new(user, registration, source, now);
                 account.store(database)?;
                 Ok(account)
             }
@@ -74,12 +76,17 @@ impl Account {
         self.server_url == registration.server && self.server_ca == registration.authority
     }
 
-    fn new(user: UserId, registration: &Registration, now: UnixMillis) -> Self {
-        let (identity_key, signature_key) = (random_key(), random_key());
+    fn new(
+        user: UserId,
+        registration: &Registration,
+        source: &mut ChaCha20Rng,
+        now: UnixMillis,
+    ) -> Self {
+        let (identity_key, signature_key) = (random_key(source), random_key(source));
         let server_name = user.domain().to_owned();
         let address = DeviceAddress {
             user,
-            device: DeviceId::from_bytes(random()),
+            device: DeviceId::from_bytes(random(source)),
         };
         let claims = DeviceClaims::starting(address, signature_key.verifying_key(), now);
         Self {

@@ -11,20 +11,21 @@ use crate::{ClientError, Standing, intent::Intent};
 impl Tx<'_> {
     /// Puts what a member asks for beside what others have asked. What no member of the group
     /// signed is dropped: the service could otherwise have this device add whomever it likes.
+    /// Gives the group in which there is something to do now.
     pub(crate) fn gather(
         &self,
         handed: &v1::IntentHandedOver,
         now: UnixMillis,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Option<GroupId>, ClientError> {
         let (Ok(id), Ok(sender)) = (
             group_id(&handed.group_id),
             device_id(&handed.sender_device_id),
         ) else {
-            return Ok(());
+            return Ok(None);
         };
         let standing = self.group(id)?.map(|group| group.standing);
         if standing != Some(Standing::Member) {
-            return Ok(());
+            return Ok(None);
         }
         let roster = self.engine.roster(self, id)?;
         let intent = roster
@@ -38,8 +39,9 @@ impl Tx<'_> {
         if let Some(MembershipIntent { add, remove }) = intent {
             self.gather_users(id, add, Intent::AddFor)?;
             self.gather_users(id, remove, Intent::RemoveFor)?;
+            return Ok(Some(id));
         }
-        Ok(())
+        Ok(None)
     }
 
     fn gather_users(

@@ -100,6 +100,11 @@ impl Tx<'_> {
         Ok((epoch.0, self.engine.epoch_authenticator(self, id)?))
     }
 
+    /// Whether a Commit of this device waits for the log's verdict.
+    pub(crate) fn has_pending_commit(&self, id: GroupId) -> Result<bool, ClientError> {
+        Ok(self.engine.has_pending_commit(self, id)?)
+    }
+
     /// Keeps the identity keys of users who are seen for the first time, and refuses another key
     /// later (promise 4: no ghost). Where one is refused, none is kept.
     pub(super) fn pin_all<'c>(
@@ -167,7 +172,7 @@ mod tests {
     use conclave_protocol::{DeviceAddress, DeviceClaims, DeviceId, SigningKey, UnixMillis};
 
     use super::*;
-    use crate::local::Local;
+    use crate::local::{Database, Local};
 
     fn certificate(user: &str, identity: u8) -> DeviceCertificate {
         let device = DeviceId::from_bytes([identity; 16]);
@@ -182,13 +187,12 @@ mod tests {
 
     #[test]
     fn a_changed_identity_key_is_refused_and_nothing_of_its_company_kept() {
-        let home = tempfile::tempdir().unwrap();
-        let url = "http://127.0.0.1:1";
         let mut local = Local::create(
-            home.path(),
-            &crate::Registration::at(url),
+            Database::in_memory().unwrap(),
+            &crate::Registration::at("http://127.0.0.1:1"),
             "here",
             "alice",
+            &[7; 32].into(),
             UnixMillis(0),
         )
         .unwrap();

@@ -9,38 +9,85 @@ use conclave_rpc::{device_id, v1};
 use super::Tx;
 use crate::{ClientError, Entry, EntryKind, Event, Group, Member, Standing, intent::Intent};
 
+/// What came of a run of entries.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// What the application hears.
+    pub(crate) events: Vec<Event>,
+    /// Whether somebody asked to leave.
+    pub(crate) has_leaves: bool,
+    /// Whether an intent of this device landed.
+    pub(crate) has_landed: bool,
+    /// What keeps the next entry from being taken in.
+    pub(crate) problem: Option<ClientError>,
+}
+
 impl Tx<'_> {
     /// Takes in a run of entries and moves the cursor behind the last one. Entries before the
-    /// cursor are passed over; a gap is an error, since the log has none.
+    /// cursor are passed over. Where one can't be taken in, those before it are, and the run says
+    /// what is wrong with it.
     pub(crate) fn take_in(
         &self,
         id: GroupId,
         entries: &[v1::LogEntry],
-    ) -> Result<Vec<Event>, ClientError> {
-        let mut events = Vec::new();
+    ) -> Result<Run, ClientError> {
+        let mut run = Run::default();
         let Some(mut group) = self.group(id)? else {
-            return Ok(events);
+            return Ok(run);
         };
         for entry in entries {
             if entry.sequence <= group.cursor.0 || group.standing == Standing::Ended {
                 continue;
             }
-            if entry.sequence != group.cursor.next().0 {
-                return Err(ClientError::Protocol("the log has a gap".into()));
+            if let Err(problem) = self.take_in_whole(&mut group, entry, &mut run) {
+                if is_local(&problem) {
+                    return Err(problem);
+                }
+                run.problem = Some(problem);
+                break;
             }
-            group.cursor = Sequence(entry.sequence);
-            self.take_in_one(&mut group, entry, &mut events)?;
-            self.set_cursor(id, group.cursor)?;
         }
-        Ok(events)
+        Ok(run)
     }
 
+    /// Takes in one entry with all that it leads to, or leaves everything as it was.
+    fn take_in_whole(
+        &self,
+        group: &mut Group,
+        entry: &v1::LogEntry,
+        run: &mut Run,
+    ) -> Result<(), ClientError> {
+        if entry.sequence != group.cursor.next().0 {
+            return Err(ClientError::Protocol("the log has a gap".into()));
+        }
+        let mut after = Group {
+            cursor: Sequence(entry.sequence),
+            ..group.clone()
+        };
+        let told = run.events.len();
+        self.sql.execute_batch("SAVEPOINT entry")?;
+        let taken = self
+            .take_in_one(&mut after, entry, &mut run.events)
+            .and_then(|own| self.set_cursor(after.id, after.cursor).map(|()| own));
+        if let Ok(own) = taken {
+            run.has_leaves |= entry.kind() == v1::EntryKind::Proposal;
+            run.has_landed |= own;
+            *group = after;
+        } else {
+            run.events.truncate(told);
+            self.sql.execute_batch("ROLLBACK TO entry")?;
+        }
+        self.sql.execute_batch("RELEASE entry")?;
+        taken.map(drop)
+    }
+
+    /// Says whether an intent of this device landed with it.
     fn take_in_one(
         &self,
         group: &mut Group,
         entry: &v1::LogEntry,
         events: &mut Vec<Event>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<bool, ClientError> {
         let accepted = UnixMillis(entry.accepted_millis);
         let sender = device_id(&entry.sender_device_id)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
@@ -52,23 +99,24 @@ impl Tx<'_> {
         };
         let own = sender == self.own_certificate().address().device;
         if own && self.take_in_own(&mut line, &entry.message)? {
-            return Ok(());
+            return Ok(true);
         }
         let id = line.group.id;
         match self.engine.process(self, id, &entry.message, accepted) {
             Ok(effects) => {
                 let processed = self.apply(effects)?;
-                self.take_in_processed(&mut line, processed)
+                self.take_in_processed(&mut line, processed)?;
             }
             // A message that nobody here can read must not stop the log.
             Err(error)
                 if entry.kind() == v1::EntryKind::Application && is_about_message(&error) =>
             {
                 let author = self.author_of(id, sender)?;
-                line.add(self, author, EntryKind::Unreadable)
+                line.add(self, author, EntryKind::Unreadable)?;
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        Ok(false)
     }
 
     /// An entry that this device submitted: the outbox knows what it was. Says whether it did.
@@ -258,5 +306,13 @@ fn is_about_message(error: &EngineError) -> bool {
             | EngineError::Invalid(_)
             | EngineError::Certificate(_)
             | EngineError::Violation(_)
+    )
+}
+
+/// Whether an error speaks of this device's database, so that trying again may help.
+fn is_local(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Database(_) | ClientError::Io(_) | ClientError::Engine(EngineError::State(_))
     )
 }

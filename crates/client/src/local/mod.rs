@@ -1,8 +1,8 @@
 //! Everything durable about one device, and every decision that needs no network.
 //!
-//! Each public method of [`Local`] is one transaction: MLS state, history, cursor and outbox change
-//! together or not at all. Nothing here waits for the network, so the same code can run under any
-//! scheduler.
+//! Each call of [`Local::write`] is one transaction: MLS state, history, cursor and outbox change
+//! together or not at all. Nothing here waits for the network or asks for the time, so the same
+//! code runs under any scheduler.
 
 mod account;
 mod gather;
@@ -10,66 +10,94 @@ mod groups;
 mod history;
 mod log;
 mod outbox;
+mod prepare;
 mod schema;
 mod state;
 mod welcome;
 
-use std::path::Path;
+use std::cell::RefCell;
 
 use conclave_engine::{Device, Engine};
 use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis};
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use zeroize::Zeroizing;
 
+pub use self::schema::Database;
 pub(crate) use self::{
     account::Account,
     groups::user_named,
-    outbox::{Step, add_intents},
+    outbox::add_intents,
+    welcome::{Wanted, welcome_group},
 };
 use crate::{ClientError, Registration};
 
-/// The local database of a registered device, and the engine that acts for it.
+/// What the randomness of one opening of a database is drawn from; never the same twice.
+pub type Seed = Zeroizing<[u8; 32]>;
+
+/// The local database of a device, and the engine that acts for it.
 pub(crate) struct Local {
     database: Connection,
     engine: Engine,
     account: Account,
+    random: RefCell<ChaCha20Rng>,
 }
 
 impl Local {
-    /// Opens the home of an account, registered or about to be.
-    pub(crate) fn open(home: &Path) -> Result<Self, ClientError> {
-        let database = schema::open(home, false)?;
+    /// Opens the database of an account, registered or about to be.
+    pub(crate) fn open(database: Database, seed: &Seed) -> Result<Self, ClientError> {
+        let database = database.into_connection();
         let account = Account::load(&database)?.ok_or(ClientError::NotRegistered)?;
-        let mut local = Self::new(database, account)?;
+        let mut local = Self::new(database, account, ChaCha20Rng::from_seed(**seed))?;
         local.write(|tx| tx.forget_old_outcomes())?;
         Ok(local)
     }
 
-    /// Makes a home for a device that is about to be registered. A registration that was cut off
-    /// earlier goes on with the keys it had.
+    /// Makes the account of a device that is about to be registered. A registration that was cut
+    /// off earlier goes on with the keys it had.
     pub(crate) fn create(
-        home: &Path,
+        database: Database,
         registration: &Registration,
         server_name: &str,
         name: &str,
+        seed: &Seed,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
-        let database = schema::open(home, true)?;
-        let account = Account::draft(&database, registration, server_name, name, now)?;
-        Self::new(database, account)
+        let database = database.into_connection();
+        let mut random = ChaCha20Rng::from_seed(**seed);
+        let account = Account::draft(&database, registration, server_name, name, &mut random, now)?;
+        Self::new(database, account, random)
     }
 
-    fn new(database: Connection, account: Account) -> Result<Self, ClientError> {
+    fn new(
+        database: Connection,
+        account: Account,
+        random: ChaCha20Rng,
+    ) -> Result<Self, ClientError> {
         let device = Device::new(account.certificate.clone(), account.signature_key.clone())
             .map_err(conclave_engine::EngineError::from)?;
         Ok(Self {
             database,
             engine: Engine::new(device),
             account,
+            random: RefCell::new(random),
         })
     }
 
     pub(crate) fn account(&self) -> &Account {
         &self.account
+    }
+
+    pub(crate) fn into_database(self) -> Database {
+        Database::from(self.database)
+    }
+
+    /// Bytes from this opening's own randomness.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        random(&mut self.random.borrow_mut())
     }
 
     /// Runs `work` in one transaction that is committed only if all of it succeeds.
@@ -83,6 +111,7 @@ impl Local {
         let value = work(&Tx {
             sql: &sql,
             engine: &self.engine,
+            random: &self.random,
         })?;
         sql.commit()?;
         Ok(value)
@@ -97,6 +126,7 @@ impl Local {
         work(&Tx {
             sql: &sql,
             engine: &self.engine,
+            random: &self.random,
         })
     }
 }
@@ -105,23 +135,25 @@ impl Local {
 pub(crate) struct Tx<'a> {
     sql: &'a Transaction<'a>,
     engine: &'a Engine,
+    random: &'a RefCell<ChaCha20Rng>,
 }
 
 impl Tx<'_> {
     fn own_certificate(&self) -> &DeviceCertificate {
         self.engine.device().certificate()
     }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        random(&mut self.random.borrow_mut())
+    }
 }
 
-/// Bytes from the system's random source.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
+fn random<const N: usize>(source: &mut ChaCha20Rng) -> [u8; N] {
     let mut bytes = [0; N];
-    // Without randomness nothing here is safe to do, and no caller could do better than stop.
-    #[expect(clippy::expect_used)]
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    source.fill_bytes(&mut bytes);
     bytes
 }
 
-fn random_key() -> SigningKey {
-    SigningKey::from_seed(&zeroize::Zeroizing::new(random()))
+fn random_key(source: &mut ChaCha20Rng) -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new(random(source)))
 }

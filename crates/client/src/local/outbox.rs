@@ -5,58 +5,22 @@
 //! reason). Only the log settles a row: a Commit is merged, and a message counts as sent, when this
 //! device reads it there.
 
-use conclave_engine::{Change, EngineError, KeyPackage, PreparedCommit};
+use conclave_engine::EngineError;
 use conclave_protocol::{
-    Content, DeviceId, GroupId, RequestId, Sequence, UnixMillis, UserId,
-    limits::ADDS_PER_COMMIT_MAX,
+    Content, GroupId, RequestId, Sequence, UnixMillis, UserId, limits::ADDS_PER_COMMIT_MAX,
 };
-use conclave_rpc::v1::{self, submit_request::Body};
+use conclave_rpc::v1;
 use prost::Message as _;
 use rusqlite::{OptionalExtension as _, Row};
 
 use super::{
     Tx,
-    groups::{number, sequence},
-    random,
+    groups::{id_column, number, sequence},
 };
 use crate::{ClientError, Group, Receipt, Standing, intent::Intent};
 
 /// Outcomes that are kept for another program on the same home that may be waiting for them.
 const OUTCOMES_KEPT: i64 = 1000;
-
-/// What has to happen next for a group's outbox to move on.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// Nothing waits.
-    Idle,
-    /// Make the group known to the service.
-    Create {
-        row: i64,
-        request: v1::CreateGroupRequest,
-    },
-    /// Get KeyPackages of the users to be added.
-    TakeKeyPackages {
-        row: i64,
-        request: v1::TakeKeyPackagesRequest,
-    },
-    /// Submit; the log will tell whether it landed.
-    Submit {
-        row: i64,
-        request: v1::SubmitRequest,
-    },
-}
-
-impl Step {
-    /// The row of the outbox that the step is for.
-    pub(crate) fn row(&self) -> Option<i64> {
-        match self {
-            Self::Idle => None,
-            Self::Create { row, .. }
-            | Self::TakeKeyPackages { row, .. }
-            | Self::Submit { row, .. } => Some(*row),
-        }
-    }
-}
 
 /// How an intent ended.
 pub(crate) type Outcome = Result<Receipt, String>;
@@ -67,12 +31,13 @@ pub(crate) struct Landed {
     pub(crate) intent: Intent,
 }
 
-struct Item {
-    id: i64,
-    intent: Intent,
-    request_id: RequestId,
-    key_packages: Option<Vec<u8>>,
-    submission: Option<Vec<u8>>,
+/// A row that is not settled.
+pub(super) struct Item {
+    pub(super) id: i64,
+    pub(super) intent: Intent,
+    pub(super) request_id: RequestId,
+    pub(super) key_packages: Option<Vec<u8>>,
+    pub(super) submission: Option<Vec<u8>>,
     completes: bool,
 }
 
@@ -88,7 +53,7 @@ impl Tx<'_> {
                 conclave_protocol::ContentError::GroupName,
             ));
         };
-        let id = GroupId::from_bytes(random());
+        let id = GroupId::from_bytes(self.random());
         let created = self.apply(self.engine.create_group(self, id, now)?)?;
         self.put_group(&Group {
             id,
@@ -110,7 +75,7 @@ impl Tx<'_> {
     pub(crate) fn enqueue(&self, group: GroupId, intent: &Intent) -> Result<i64, ClientError> {
         self.sql.execute(
             "INSERT INTO outbox (group_id, intent, request_id) VALUES (?, ?, ?)",
-            (group.as_bytes(), intent.to_bytes(), random::<16>()),
+            (group.as_bytes(), intent.to_bytes(), self.random::<16>()),
         )?;
         Ok(self.sql.last_insert_rowid())
     }
@@ -124,31 +89,44 @@ impl Tx<'_> {
         Ok(query.exists((group.as_bytes(), intent.to_bytes()))?)
     }
 
-    /// The next step of a group's outbox. Turns a queued intent into bytes, durably, before they
-    /// are shown to anybody.
-    pub(crate) fn next_step(&self, group: GroupId, now: UnixMillis) -> Result<Step, ClientError> {
-        while let Some(item) = self.first_item(group)? {
-            if let Some(submission) = &item.submission {
-                return decode_step(&item, submission);
-            }
-            if let Some(step) = self.prepare(group, &item, now)? {
-                return Ok(step);
-            }
-        }
-        Ok(Step::Idle)
-    }
-
     /// Keeps the KeyPackages that were taken for an intent: if it is rebased, it uses them again.
     pub(crate) fn keep_key_packages(
         &self,
-        row: i64,
+        request_id: &[u8],
         taken: &v1::TakeKeyPackagesResponse,
     ) -> Result<(), ClientError> {
         self.sql.execute(
-            "UPDATE outbox SET key_packages = ? WHERE id = ?",
-            (taken.encode_to_vec(), row),
+            "UPDATE outbox SET key_packages = ? WHERE request_id = ?",
+            (taken.encode_to_vec(), request_id),
         )?;
         Ok(())
+    }
+
+    /// The group and the row that wait for KeyPackages under a request id.
+    pub(crate) fn waits_for_key_packages(
+        &self,
+        request_id: &[u8],
+    ) -> Result<Option<(GroupId, i64)>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT group_id, id FROM outbox WHERE request_id = ? AND landed IS NULL
+             AND failure IS NULL",
+        )?;
+        let row = query.query_row([request_id], |row| Ok((id_column(row, 0)?, row.get(1)?)));
+        Ok(row.optional()?)
+    }
+
+    /// The row that waits for an answer to exactly this submission.
+    pub(crate) fn row_of(
+        &self,
+        group: GroupId,
+        submission: &[u8],
+    ) -> Result<Option<i64>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT id FROM outbox WHERE group_id = ? AND submission = ? AND landed IS NULL
+             AND failure IS NULL",
+        )?;
+        let row = query.query_row((group.as_bytes(), submission), |row| row.get(0));
+        Ok(row.optional()?)
     }
 
     /// The service has the group now.
@@ -189,9 +167,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes the outcome of a settled intent out of the outbox; `None` while it waits.
-    pub(crate) fn take_outcome(&self, row: i64) -> Result<Option<Outcome>, ClientError> {
-        let outcome = self
+    /// How a settled intent ended; `None` while it waits.
+    pub(crate) fn outcome(&self, row: i64) -> Result<Option<Outcome>, ClientError> {
+        Ok(self
             .sql
             .query_row(
                 "SELECT landed, rebased, failure FROM outbox
@@ -207,7 +185,12 @@ impl Tx<'_> {
                     })
                 },
             )
-            .optional()?;
+            .optional()?)
+    }
+
+    /// Takes the outcome of a settled intent out of the outbox; `None` while it waits.
+    pub(crate) fn take_outcome(&self, row: i64) -> Result<Option<Outcome>, ClientError> {
+        let outcome = self.outcome(row)?;
         if outcome.is_some() {
             self.sql.execute("DELETE FROM outbox WHERE id = ?", [row])?;
         }
@@ -268,239 +251,7 @@ impl Tx<'_> {
         }))
     }
 
-    fn settle(&self, row: i64, at: Sequence) -> Result<(), ClientError> {
-        self.sql.execute(
-            "UPDATE outbox SET landed = ? WHERE id = ?",
-            (number(at), row),
-        )?;
-        Ok(())
-    }
-
-    fn first_item(&self, group: GroupId) -> Result<Option<Item>, ClientError> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT id, intent, request_id, key_packages, submission, completes FROM outbox
-             WHERE group_id = ? AND landed IS NULL AND failure IS NULL ORDER BY id LIMIT 1",
-        )?;
-        Ok(query
-            .query_row([group.as_bytes()], item_from_row)
-            .optional()?)
-    }
-
-    /// Makes the bytes for an intent. `None` where it is settled without any.
-    fn prepare(
-        &self,
-        group: GroupId,
-        item: &Item,
-        now: UnixMillis,
-    ) -> Result<Option<Step>, ClientError> {
-        let prepared = match &item.intent {
-            // A group's creation is prepared when it is enqueued.
-            Intent::Create => Err(ClientError::Protocol("a creation without its bytes".into())),
-            Intent::Send(content) => self.prepare_send(group, item, content, now),
-            Intent::Add(users) => self.prepare_add(group, item, users, now),
-            Intent::Remove(users) => self.prepare_remove(group, item, users, now),
-            Intent::Update => self.prepare_commit(group, item, Change::update(), true, now),
-            Intent::Leave => self.prepare_leave(group, item),
-            Intent::Confirm => self.prepare_confirm(group, item, now),
-            Intent::AddFor(users) => self.prepare_add(group, item, users, now),
-            Intent::RemoveFor(users) => {
-                let own = &self.own_certificate().address().user;
-                let others: Vec<UserId> = users.iter().filter(|it| *it != own).cloned().collect();
-                self.prepare_remove(group, item, &others, now)
-            }
-        };
-        match prepared {
-            Err(error) if is_final(&error) => {
-                self.give_up(group, item.id, &error.to_string())?;
-                Ok(None)
-            }
-            other => other,
-        }
-    }
-
-    fn prepare_send(
-        &self,
-        group: GroupId,
-        item: &Item,
-        content: &[u8],
-        now: UnixMillis,
-    ) -> Result<Option<Step>, ClientError> {
-        match self.engine.encrypt(self, group, content, None) {
-            Ok(effects) => {
-                let message = self.apply(effects)?;
-                let body = Body::ApplicationMessage(message.clone().into());
-                self.prepared(group, item, body, &message, true)
-            }
-            // RFC 9420 §12.4: whoever leaves has to be gone before the next message.
-            Err(EngineError::PendingProposals) => {
-                self.prepare_commit(group, item, Change::update(), false, now)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn prepare_add(
-        &self,
-        group: GroupId,
-        item: &Item,
-        users: &[UserId],
-        now: UnixMillis,
-    ) -> Result<Option<Step>, ClientError> {
-        let members = self.members(group)?;
-        let missing: Vec<&UserId> = users
-            .iter()
-            .filter(|user| !members.iter().any(|member| member.user == **user))
-            .collect();
-        if missing.is_empty() {
-            return self.settle_without_bytes(group, item);
-        }
-        let Some(taken) = &item.key_packages else {
-            let request = v1::TakeKeyPackagesRequest {
-                request_id: item.request_id.as_bytes().to_vec().into(),
-                users: missing.iter().map(ToString::to_string).collect(),
-            };
-            return Ok(Some(Step::TakeKeyPackages {
-                row: item.id,
-                request,
-            }));
-        };
-        let taken = v1::TakeKeyPackagesResponse::decode(taken.as_slice())
-            .map_err(|_| ClientError::Protocol("KeyPackages in another form".into()))?;
-        // One user who can't be added is not to spoil what others were asked for.
-        let missing = match item.intent {
-            Intent::AddFor(_) => missing
-                .into_iter()
-                .filter(|it| has_any(&taken, it))
-                .collect(),
-            _ => missing,
-        };
-        if missing.is_empty() {
-            return self.settle_without_bytes(group, item);
-        }
-        let adds = self.check_key_packages(&missing, &taken, now)?;
-        self.prepare_commit(group, item, Change::add(adds), true, now)
-    }
-
-    /// The service may hand out anything: each package must be of the user it was asked for.
-    fn check_key_packages(
-        &self,
-        users: &[&UserId],
-        taken: &v1::TakeKeyPackagesResponse,
-        now: UnixMillis,
-    ) -> Result<Vec<KeyPackage>, ClientError> {
-        let (mut unknown, mut empty, mut adds) = (Vec::new(), Vec::new(), Vec::new());
-        for user in users {
-            let found = taken.users.iter().find(|taken| taken.user == user.as_str());
-            match found {
-                Some(found) if !found.key_packages.is_empty() => {
-                    for bytes in &found.key_packages {
-                        let package = KeyPackage::from_bytes(bytes, now)?;
-                        if package.certificate().address().user != **user {
-                            return Err(ClientError::Protocol("another user's KeyPackage".into()));
-                        }
-                        adds.push(package);
-                    }
-                }
-                Some(found) if found.known => empty.push(user.to_string()),
-                _ => unknown.push(user.to_string()),
-            }
-        }
-        if !unknown.is_empty() {
-            return Err(ClientError::UnknownUser(unknown));
-        }
-        if !empty.is_empty() {
-            return Err(ClientError::NoKeyPackages(empty));
-        }
-        self.pin_all(adds.iter().map(KeyPackage::certificate))?;
-        Ok(adds)
-    }
-
-    fn prepare_remove(
-        &self,
-        group: GroupId,
-        item: &Item,
-        users: &[UserId],
-        now: UnixMillis,
-    ) -> Result<Option<Step>, ClientError> {
-        let devices: Vec<DeviceId> = self
-            .members(group)?
-            .into_iter()
-            .filter(|member| users.contains(&member.user))
-            .flat_map(|member| member.devices)
-            .collect();
-        if devices.is_empty() {
-            return self.settle_without_bytes(group, item);
-        }
-        self.prepare_commit(group, item, Change::remove(devices), true, now)
-    }
-
-    fn prepare_leave(&self, group: GroupId, item: &Item) -> Result<Option<Step>, ClientError> {
-        match self.engine.leave(self, group) {
-            Ok(proposal) => {
-                let body = Body::Proposal(proposal.clone().into());
-                self.prepared(group, item, body, &proposal, true)
-            }
-            Err(EngineError::Leaving) => self.settle_without_bytes(group, item),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn prepare_confirm(
-        &self,
-        group: GroupId,
-        item: &Item,
-        now: UnixMillis,
-    ) -> Result<Option<Step>, ClientError> {
-        if self.engine.pending_leaves(self, group)?.is_empty() {
-            return self.settle_without_bytes(group, item);
-        }
-        self.prepare_commit(group, item, Change::update(), true, now)
-    }
-
-    fn prepare_commit(
-        &self,
-        group: GroupId,
-        item: &Item,
-        change: Change,
-        completes: bool,
-        now: UnixMillis,
-    ) -> Result<Option<Step>, ClientError> {
-        let PreparedCommit {
-            commit,
-            welcome,
-            group_info,
-            ..
-        } = self.apply(self.engine.commit(self, group, change, now)?)?;
-        let bundle = v1::CommitBundle {
-            commit: commit.clone().into(),
-            welcome: welcome.unwrap_or_default().into(),
-            group_info: group_info.into(),
-        };
-        self.prepared(group, item, Body::Commit(bundle), &commit, completes)
-    }
-
-    /// Makes the bytes durable under a request id of their own, so that they can be sent again.
-    fn prepared(
-        &self,
-        group: GroupId,
-        item: &Item,
-        body: Body,
-        message: &[u8],
-        completes: bool,
-    ) -> Result<Option<Step>, ClientError> {
-        let request = v1::SubmitRequest {
-            group_id: group.as_bytes().to_vec().into(),
-            request_id: random::<16>().to_vec().into(),
-            body: Some(body),
-        };
-        self.set_submission(item.id, &request.encode_to_vec(), Some(message), completes)?;
-        Ok(Some(Step::Submit {
-            row: item.id,
-            request,
-        }))
-    }
-
-    fn set_submission(
+    pub(super) fn set_submission(
         &self,
         row: i64,
         submission: &[u8],
@@ -514,15 +265,27 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What was wanted is already so.
-    fn settle_without_bytes(
-        &self,
-        group: GroupId,
-        item: &Item,
-    ) -> Result<Option<Step>, ClientError> {
-        let cursor = self.group(group)?.map_or(Sequence(0), |group| group.cursor);
-        self.settle(item.id, cursor)?;
-        Ok(None)
+    pub(super) fn settle(&self, row: i64, at: Sequence) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE outbox SET landed = ? WHERE id = ?",
+            (number(at), row),
+        )?;
+        Ok(())
+    }
+
+    /// Whether any intent of a group is not settled.
+    pub(crate) fn has_waiting(&self, group: GroupId) -> Result<bool, ClientError> {
+        Ok(self.first_item(group)?.is_some())
+    }
+
+    pub(super) fn first_item(&self, group: GroupId) -> Result<Option<Item>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT id, intent, request_id, key_packages, submission, completes FROM outbox
+             WHERE group_id = ? AND landed IS NULL AND failure IS NULL ORDER BY id LIMIT 1",
+        )?;
+        Ok(query
+            .query_row([group.as_bytes()], item_from_row)
+            .optional()?)
     }
 }
 
@@ -531,31 +294,6 @@ pub(crate) fn add_intents(users: &[UserId]) -> impl Iterator<Item = Intent> {
     users
         .chunks(ADDS_PER_COMMIT_MAX)
         .map(|users| Intent::Add(users.to_vec()))
-}
-
-fn has_any(taken: &v1::TakeKeyPackagesResponse, user: &UserId) -> bool {
-    let found = taken.users.iter().find(|it| it.user == user.as_str());
-    found.is_some_and(|found| !found.key_packages.is_empty())
-}
-
-/// Whether trying the intent again can't help.
-fn is_final(error: &ClientError) -> bool {
-    !matches!(
-        error,
-        ClientError::Database(_)
-            | ClientError::Io(_)
-            | ClientError::Engine(EngineError::State(_) | EngineError::PendingCommit)
-    )
-}
-
-fn decode_step(item: &Item, submission: &[u8]) -> Result<Step, ClientError> {
-    let row = item.id;
-    let step = if item.intent == Intent::Create {
-        v1::CreateGroupRequest::decode(submission).map(|request| Step::Create { row, request })
-    } else {
-        v1::SubmitRequest::decode(submission).map(|request| Step::Submit { row, request })
-    };
-    step.map_err(|_| ClientError::Protocol("an outbox row in another form".into()))
 }
 
 fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {

@@ -1,6 +1,6 @@
 //! The local database: its schema and how it is opened.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -75,12 +75,68 @@ const SCHEMA_1: &str = "
     CREATE INDEX outbox_by_group ON outbox (group_id, id);
 ";
 
-/// Opens the database of a home, or makes it where `create` is set.
-///
-/// # Errors
-/// [`ClientError::NotRegistered`] where there is none, [`ClientError::Database`] where the file is
-/// not ours or broken, [`ClientError::NewerHome`] where a later program wrote it.
-pub(super) fn open(home: &Path, create: bool) -> Result<Connection, ClientError> {
+/// The local database of a device: a file in its home, or in memory.
+pub struct Database(Connection);
+
+impl Database {
+    /// The database of a home that has one.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRegistered`] where there is none, [`ClientError::Database`] where the file
+    /// is not ours or broken, [`ClientError::NewerHome`] where a later program wrote it.
+    pub fn open(home: &Path) -> Result<Self, ClientError> {
+        open(home, false).map(Self)
+    }
+
+    /// The database of a home, which is made where there is none.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], and [`ClientError::Io`].
+    pub fn create(home: &Path) -> Result<Self, ClientError> {
+        open(home, true).map(Self)
+    }
+
+    /// A database that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn in_memory() -> Result<Self, ClientError> {
+        let mut connection = Connection::open_in_memory()?;
+        migrate(&mut connection)?;
+        Ok(Self(connection))
+    }
+
+    /// A copy in memory of all that is committed: what a backup, or a copied folder, has.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn copy(&self) -> Result<Self, ClientError> {
+        let mut copy = Connection::open_in_memory()?;
+        let backup = rusqlite::backup::Backup::new(&self.0, &mut copy)?;
+        // All pages in one step: nobody else waits for this connection.
+        backup.step(-1)?;
+        drop(backup);
+        Ok(Self(copy))
+    }
+
+    pub(super) fn into_connection(self) -> Connection {
+        self.0
+    }
+}
+
+impl From<Connection> for Database {
+    fn from(connection: Connection) -> Self {
+        Self(connection)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database(redacted)")
+    }
+}
+
+fn open(home: &Path, create: bool) -> Result<Connection, ClientError> {
     let path = home.join("client.db");
     if create {
         create_private_dir(home)?;

@@ -7,6 +7,17 @@ use conclave_rpc::{group_id, v1};
 use super::Tx;
 use crate::{ClientError, Entry, EntryKind, Event, Group, Standing};
 
+/// What to do with a Welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It leads into a group that this device is not in.
+    Yes,
+    /// It was taken in before, or led to where this device has been since.
+    No,
+    /// This device was removed from the group and added again, and has not read of its removal.
+    AfterLog,
+}
+
 impl Tx<'_> {
     /// Makes KeyPackages to fill the stock at the service, so that others can add this device, and
     /// a fresh last-resort one.
@@ -40,11 +51,16 @@ impl Tx<'_> {
     }
 
     /// Whether a Welcome still has to be taken in; if not, its tree need not be fetched.
-    pub(crate) fn wants(&self, welcome: &v1::Welcome) -> Result<bool, ClientError> {
-        let id = welcome_group(welcome)?;
-        Ok(match self.group(id)? {
-            Some(group) => group.standing == Standing::Ended && group.cursor.0 < welcome.sequence,
-            None => true,
+    pub(crate) fn wants(&self, welcome: &v1::Welcome) -> Result<Wanted, ClientError> {
+        let Some(group) = self.group(welcome_group(welcome)?)? else {
+            return Ok(Wanted::Yes);
+        };
+        Ok(if group.cursor.0 >= welcome.sequence {
+            Wanted::No
+        } else if group.standing == Standing::Ended {
+            Wanted::Yes
+        } else {
+            Wanted::AfterLog
         })
     }
 
@@ -88,21 +104,14 @@ impl Tx<'_> {
         Ok(vec![Event::Joined(id), Event::Entry(entry)])
     }
 
-    /// Groups in which somebody else waits for a Commit to be gone.
-    pub(crate) fn groups_to_confirm(&self) -> Result<Vec<GroupId>, ClientError> {
-        let mut waiting = Vec::new();
-        for group in self.groups()? {
-            if group.standing == Standing::Member
-                && !self.engine.pending_leaves(self, group.id)?.is_empty()
-            {
-                waiting.push(group.id);
-            }
-        }
-        Ok(waiting)
+    /// Whether somebody who leaves this group waits for a Commit of another member.
+    pub(crate) fn has_leaves(&self, group: &Group) -> Result<bool, ClientError> {
+        Ok(group.standing == Standing::Member
+            && !self.engine.pending_leaves(self, group.id)?.is_empty())
     }
 }
 
-fn welcome_group(welcome: &v1::Welcome) -> Result<GroupId, ClientError> {
+pub(crate) fn welcome_group(welcome: &v1::Welcome) -> Result<GroupId, ClientError> {
     group_id(&welcome.group_id).map_err(|error| ClientError::Protocol(error.to_string()))
 }
 

@@ -1,0 +1,118 @@
+//! Driving a session over the network: asking what it wants asked, and waiting when it waits.
+//!
+//! Nothing is decided here, and nothing is kept: a program that ends at any moment goes on from
+//! what the session made durable.
+
+use std::time::Duration;
+
+use conclave_protocol::{GroupId, UnixMillis};
+
+use crate::{
+    Client, ClientError, Event, Receipt,
+    entropy::now,
+    session::{Call, Hint, IntentId, Rejection, Session},
+};
+
+/// How often an intent's Commit may come second before the application hears of it; it stays
+/// queued.
+const RACES_MAX: u32 = 100;
+
+/// The longest wait, such as after a lost race, that the application is not told of.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// The shortest wait: the clock may stand still between two looks.
+const MOMENT: Duration = Duration::from_millis(2);
+
+impl Client {
+    /// Reads all that waits at the service and sends all that waits here. A group that can't go on
+    /// does not hold up the others; its error comes after they are done.
+    pub(crate) async fn sync_all(&self) -> Result<Vec<Event>, ClientError> {
+        self.session(|session| session.hint(Hint::Connected))
+            .await?;
+        let mut events = Vec::new();
+        loop {
+            events.extend(self.all_that_is_due().await?);
+            let wake = self.session(|session| Ok(session.wake_where_well()));
+            match soon(wake.await?) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => break,
+            }
+        }
+        self.no_problem().await?;
+        Ok(events)
+    }
+
+    /// Does what is due now, and waits for nothing.
+    pub(crate) async fn go_on(&self) -> Result<Vec<Event>, ClientError> {
+        let events = self.all_that_is_due().await?;
+        self.no_problem().await?;
+        Ok(events)
+    }
+
+    /// Goes on with a group until an intent is settled.
+    pub(crate) async fn drive(
+        &self,
+        group: GroupId,
+        intent: IntentId,
+    ) -> Result<Receipt, ClientError> {
+        self.session(|session| {
+            session.try_now();
+            Ok(())
+        })
+        .await?;
+        let mut races = 0;
+        while races <= RACES_MAX {
+            let call = self.session(move |session| session.next_call_in(group, now()));
+            if let Some(call) = call.await? {
+                let (_, rejection) = self.ask(call).await?;
+                races += u32::from(matches!(rejection, Some(Rejection::WrongEpoch { .. })));
+                continue;
+            }
+            // What is refused is settled without a call.
+            let outcome = self.session(move |session| session.take_outcome(intent));
+            if let Some(outcome) = outcome.await? {
+                return outcome.map_err(ClientError::GivenUp);
+            }
+            self.no_problem().await?;
+            let wake = self.session(move |session| Ok(session.wake_at_in(group)));
+            let wait = soon(wake.await?).ok_or(ClientError::TooManyRaces)?;
+            tokio::time::sleep(wait).await;
+        }
+        Err(ClientError::TooManyRaces)
+    }
+
+    async fn all_that_is_due(&self) -> Result<Vec<Event>, ClientError> {
+        let mut events = Vec::new();
+        while let Some(call) = self.session(|session| session.next_call(now())).await? {
+            events.extend(self.ask(call).await?.0);
+        }
+        Ok(events)
+    }
+
+    /// Asks, and has the session take in what came of it. What it was that the service decided
+    /// against is given too; where the service did not decide, that is an error.
+    async fn ask(&self, call: Call) -> Result<(Vec<Event>, Option<Rejection>), ClientError> {
+        let reply = self.inner.remote.perform(&call).await;
+        let rejection = reply.as_ref().err().cloned();
+        let events = self
+            .session(move |session| session.take_in(&call, reply, now()))
+            .await?;
+        match rejection {
+            Some(rejection) if !rejection.is_decision() => {
+                Err(rejection.into_error(&self.inner.remote.url))
+            }
+            decided => Ok((events, decided)),
+        }
+    }
+
+    async fn no_problem(&self) -> Result<(), ClientError> {
+        let problem = self.session(|session| Ok(Session::take_problem(session)));
+        problem.await?.map_or(Ok(()), Err)
+    }
+}
+
+/// How long to wait until then, where it is worth waiting for.
+fn soon(wake: Option<UnixMillis>) -> Option<Duration> {
+    let wait = Duration::from_millis(wake?.0.saturating_sub(now().0));
+    (wait <= PATIENCE).then_some(wait.max(MOMENT))
+}

@@ -1,0 +1,272 @@
+//! Making the bytes for an intent when its turn comes, durably, before anybody sees them.
+
+use conclave_engine::{Change, EngineError, KeyPackage, PreparedCommit};
+use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_rpc::v1::{self, submit_request::Body};
+use prost::Message as _;
+
+use super::{Tx, outbox::Item};
+use crate::{ClientError, intent::Intent, session::Call};
+
+impl Tx<'_> {
+    /// What a group's outbox has to ask the service for next; `None` where nothing waits. Turns a
+    /// queued intent into bytes.
+    pub(crate) fn next_call(
+        &self,
+        group: GroupId,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        while let Some(item) = self.first_item(group)? {
+            if let Some(submission) = &item.submission {
+                return decode_call(&item, submission).map(Some);
+            }
+            if let Some(call) = self.prepare(group, &item, now)? {
+                return Ok(Some(call));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the bytes for an intent. `None` where it is settled without any.
+    fn prepare(
+        &self,
+        group: GroupId,
+        item: &Item,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let prepared = match &item.intent {
+            // A group's creation is prepared when it is enqueued.
+            Intent::Create => Err(ClientError::Protocol("a creation without its bytes".into())),
+            Intent::Send(content) => self.prepare_send(group, item, content, now),
+            Intent::Add(users) => self.prepare_add(group, item, users, now),
+            Intent::Remove(users) => self.prepare_remove(group, item, users, now),
+            Intent::Update => self.prepare_commit(group, item, Change::update(), true, now),
+            Intent::Leave => self.prepare_leave(group, item),
+            Intent::Confirm => self.prepare_confirm(group, item, now),
+            Intent::AddFor(users) => self.prepare_add(group, item, users, now),
+            Intent::RemoveFor(users) => {
+                let own = &self.own_certificate().address().user;
+                let others: Vec<UserId> = users.iter().filter(|it| *it != own).cloned().collect();
+                self.prepare_remove(group, item, &others, now)
+            }
+        };
+        match prepared {
+            Err(error) if is_final(&error) => {
+                self.give_up(group, item.id, &error.to_string())?;
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    fn prepare_send(
+        &self,
+        group: GroupId,
+        item: &Item,
+        content: &[u8],
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        match self.engine.encrypt(self, group, content, None) {
+            Ok(effects) => {
+                let message = self.apply(effects)?;
+                let body = Body::ApplicationMessage(message.clone().into());
+                self.prepared(group, item, body, &message, true)
+            }
+            // RFC 9420 §12.4: whoever leaves has to be gone before the next message.
+            Err(EngineError::PendingProposals) => {
+                self.prepare_commit(group, item, Change::update(), false, now)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn prepare_add(
+        &self,
+        group: GroupId,
+        item: &Item,
+        users: &[UserId],
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let members = self.members(group)?;
+        let missing: Vec<&UserId> = users
+            .iter()
+            .filter(|user| !members.iter().any(|member| member.user == **user))
+            .collect();
+        if missing.is_empty() {
+            return self.settle_without_bytes(group, item);
+        }
+        let Some(taken) = &item.key_packages else {
+            let request = v1::TakeKeyPackagesRequest {
+                request_id: item.request_id.as_bytes().to_vec().into(),
+                users: missing.iter().map(ToString::to_string).collect(),
+            };
+            return Ok(Some(Call::TakeKeyPackages(request)));
+        };
+        let taken = v1::TakeKeyPackagesResponse::decode(taken.as_slice())
+            .map_err(|_| ClientError::Protocol("KeyPackages in another form".into()))?;
+        // One user who can't be added is not to spoil what others were asked for.
+        let missing = match item.intent {
+            Intent::AddFor(_) => missing
+                .into_iter()
+                .filter(|it| has_any(&taken, it))
+                .collect(),
+            _ => missing,
+        };
+        if missing.is_empty() {
+            return self.settle_without_bytes(group, item);
+        }
+        let adds = self.check_key_packages(&missing, &taken, now)?;
+        self.prepare_commit(group, item, Change::add(adds), true, now)
+    }
+
+    /// The service may hand out anything: each package must be of the user it was asked for.
+    fn check_key_packages(
+        &self,
+        users: &[&UserId],
+        taken: &v1::TakeKeyPackagesResponse,
+        now: UnixMillis,
+    ) -> Result<Vec<KeyPackage>, ClientError> {
+        let (mut unknown, mut empty, mut adds) = (Vec::new(), Vec::new(), Vec::new());
+        for user in users {
+            let found = taken.users.iter().find(|taken| taken.user == user.as_str());
+            match found {
+                Some(found) if !found.key_packages.is_empty() => {
+                    for bytes in &found.key_packages {
+                        let package = KeyPackage::from_bytes(bytes, now)?;
+                        if package.certificate().address().user != **user {
+                            return Err(ClientError::Protocol("another user's KeyPackage".into()));
+                        }
+                        adds.push(package);
+                    }
+                }
+                Some(found) if found.known => empty.push(user.to_string()),
+                _ => unknown.push(user.to_string()),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(ClientError::UnknownUser(unknown));
+        }
+        if !empty.is_empty() {
+            return Err(ClientError::NoKeyPackages(empty));
+        }
+        self.pin_all(adds.iter().map(KeyPackage::certificate))?;
+        Ok(adds)
+    }
+
+    fn prepare_remove(
+        &self,
+        group: GroupId,
+        item: &Item,
+        users: &[UserId],
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let devices: Vec<DeviceId> = self
+            .members(group)?
+            .into_iter()
+            .filter(|member| users.contains(&member.user))
+            .flat_map(|member| member.devices)
+            .collect();
+        if devices.is_empty() {
+            return self.settle_without_bytes(group, item);
+        }
+        self.prepare_commit(group, item, Change::remove(devices), true, now)
+    }
+
+    fn prepare_leave(&self, group: GroupId, item: &Item) -> Result<Option<Call>, ClientError> {
+        match self.engine.leave(self, group) {
+            Ok(proposal) => {
+                let body = Body::Proposal(proposal.clone().into());
+                self.prepared(group, item, body, &proposal, true)
+            }
+            Err(EngineError::Leaving) => self.settle_without_bytes(group, item),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn prepare_confirm(
+        &self,
+        group: GroupId,
+        item: &Item,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        if self.engine.pending_leaves(self, group)?.is_empty() {
+            return self.settle_without_bytes(group, item);
+        }
+        self.prepare_commit(group, item, Change::update(), true, now)
+    }
+
+    fn prepare_commit(
+        &self,
+        group: GroupId,
+        item: &Item,
+        change: Change,
+        completes: bool,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let PreparedCommit {
+            commit,
+            welcome,
+            group_info,
+            ..
+        } = self.apply(self.engine.commit(self, group, change, now)?)?;
+        let bundle = v1::CommitBundle {
+            commit: commit.clone().into(),
+            welcome: welcome.unwrap_or_default().into(),
+            group_info: group_info.into(),
+        };
+        self.prepared(group, item, Body::Commit(bundle), &commit, completes)
+    }
+
+    /// Makes the bytes durable under a request id of their own, so that they can be sent again.
+    fn prepared(
+        &self,
+        group: GroupId,
+        item: &Item,
+        body: Body,
+        message: &[u8],
+        completes: bool,
+    ) -> Result<Option<Call>, ClientError> {
+        let request = v1::SubmitRequest {
+            group_id: group.as_bytes().to_vec().into(),
+            request_id: self.random::<16>().to_vec().into(),
+            body: Some(body),
+        };
+        self.set_submission(item.id, &request.encode_to_vec(), Some(message), completes)?;
+        Ok(Some(Call::Submit(request)))
+    }
+
+    /// What was wanted is already so.
+    fn settle_without_bytes(
+        &self,
+        group: GroupId,
+        item: &Item,
+    ) -> Result<Option<Call>, ClientError> {
+        let cursor = self.group(group)?.map_or(Sequence(0), |group| group.cursor);
+        self.settle(item.id, cursor)?;
+        Ok(None)
+    }
+}
+
+fn has_any(taken: &v1::TakeKeyPackagesResponse, user: &UserId) -> bool {
+    let found = taken.users.iter().find(|it| it.user == user.as_str());
+    found.is_some_and(|found| !found.key_packages.is_empty())
+}
+
+/// Whether trying the intent again can't help.
+fn is_final(error: &ClientError) -> bool {
+    !matches!(
+        error,
+        ClientError::Database(_)
+            | ClientError::Io(_)
+            | ClientError::Engine(EngineError::State(_) | EngineError::PendingCommit)
+    )
+}
+
+fn decode_call(item: &Item, submission: &[u8]) -> Result<Call, ClientError> {
+    let call = if item.intent == Intent::Create {
+        v1::CreateGroupRequest::decode(submission).map(Call::CreateGroup)
+    } else {
+        v1::SubmitRequest::decode(submission).map(Call::Submit)
+    };
+    call.map_err(|_| ClientError::Protocol("an outbox row in another form".into()))
+}

@@ -1,0 +1,201 @@
+//! What an application asks for and asks about. None of it needs the network: each verb puts an
+//! intent into the outbox, and what becomes of it shows in [`Session::outcome`].
+
+use conclave_protocol::{Content, DeviceId, GroupId, Sequence, UnixMillis, UserId};
+
+use super::{IntentId, Session};
+use crate::{
+    ClientError, Entry, Group, Member, Receipt,
+    intent::Intent,
+    local::{Account, Tx, add_intents},
+};
+
+impl Session {
+    /// The user.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        self.account().user()
+    }
+
+    /// This device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.account().device()
+    }
+
+    /// Whether the service knows the device.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.account().is_registered()
+    }
+
+    pub(crate) fn account(&self) -> &Account {
+        self.local.account()
+    }
+
+    /// Creates a group with this device in it.
+    ///
+    /// # Errors
+    /// [`ClientError::Content`] for a name that is none.
+    pub fn create_group(
+        &mut self,
+        name: &str,
+        now: UnixMillis,
+    ) -> Result<(GroupId, IntentId), ClientError> {
+        let (group, row) = self.local.write(|tx| tx.create_group(name, now))?;
+        self.look_at_groups()?;
+        Ok((group, IntentId(row)))
+    }
+
+    /// Adds users, with all their devices; as many intents as it takes Commits.
+    ///
+    /// # Errors
+    /// [`ClientError::AlreadyMember`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    pub fn add(&mut self, group: GroupId, users: &[UserId]) -> Result<Vec<IntentId>, ClientError> {
+        self.enqueue(group, |tx| {
+            let members = tx.members(group)?;
+            let present = |user: &&UserId| members.iter().any(|member| member.user == **user);
+            refuse_if_any(users.iter().filter(present), ClientError::AlreadyMember)?;
+            add_intents(users)
+                .map(|intent| tx.enqueue(group, &intent).map(IntentId))
+                .collect()
+        })
+    }
+
+    /// Removes users, with all their devices.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchMember`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    pub fn remove(&mut self, group: GroupId, users: &[UserId]) -> Result<IntentId, ClientError> {
+        self.enqueue(group, |tx| {
+            let members = tx.members(group)?;
+            let absent = |user: &&UserId| members.iter().all(|member| member.user != **user);
+            refuse_if_any(users.iter().filter(absent), ClientError::NoSuchMember)?;
+            let intent = Intent::Remove(users.to_vec());
+            tx.enqueue(group, &intent).map(IntentId)
+        })
+    }
+
+    /// Renews this device's keys in a group.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`], [`ClientError::Leaving`].
+    pub fn update(&mut self, group: GroupId) -> Result<IntentId, ClientError> {
+        self.enqueue(group, |tx| tx.enqueue(group, &Intent::Update).map(IntentId))
+    }
+
+    /// Asks to leave a group.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`], [`ClientError::Leaving`].
+    pub fn leave(&mut self, group: GroupId) -> Result<IntentId, ClientError> {
+        self.enqueue(group, |tx| tx.enqueue(group, &Intent::Leave).map(IntentId))
+    }
+
+    /// Sends a line of text.
+    ///
+    /// # Errors
+    /// [`ClientError::Content`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    pub fn send(&mut self, group: GroupId, text: &str) -> Result<IntentId, ClientError> {
+        let intent = Intent::Send(Content::text(text)?.to_bytes());
+        self.enqueue(group, |tx| tx.enqueue(group, &intent).map(IntentId))
+    }
+
+    /// How an intent ended: where it landed, or why it was given up. `None` while it waits.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn outcome(
+        &mut self,
+        intent: IntentId,
+    ) -> Result<Option<Result<Receipt, String>>, ClientError> {
+        self.local.read(|tx| tx.outcome(intent.0))
+    }
+
+    /// Like [`Self::outcome`], and forgets an intent that has ended.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn take_outcome(
+        &mut self,
+        intent: IntentId,
+    ) -> Result<Option<Result<Receipt, String>>, ClientError> {
+        self.local.write(|tx| tx.take_outcome(intent.0))
+    }
+
+    /// All groups that this device knows, by name.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn groups(&mut self) -> Result<Vec<Group>, ClientError> {
+        self.local.read(|tx| tx.groups())
+    }
+
+    /// A group that this device knows.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn group(&mut self, group: GroupId) -> Result<Option<Group>, ClientError> {
+        self.local.read(|tx| tx.group(group))
+    }
+
+    /// The users in a group.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`] for a group that ended.
+    pub fn members(&mut self, group: GroupId) -> Result<Vec<Member>, ClientError> {
+        self.local.read(|tx| {
+            tx.require_member(group)?;
+            tx.members(group)
+        })
+    }
+
+    /// The number of a group's epoch, and the epoch authenticator (RFC 9420 §8.7): 32 bytes that
+    /// are equal in all members who are in the same epoch of the same group.
+    ///
+    /// # Errors
+    /// [`ClientError::Engine`] for a group that ended.
+    pub fn epoch(&mut self, group: GroupId) -> Result<(u64, Vec<u8>), ClientError> {
+        self.local.read(|tx| Ok(tx.epoch(group)?))
+    }
+
+    /// Up to `limit` entries of a group's history after a place in its log, oldest first.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn history(
+        &mut self,
+        group: GroupId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ClientError> {
+        self.local.read(|tx| tx.history(group, after, limit))
+    }
+
+    fn enqueue<T>(
+        &mut self,
+        group: GroupId,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let queued = self.local.write(|tx| {
+            tx.require_member(group)?;
+            work(tx)
+        })?;
+        if let Some(progress) = self.groups.get_mut(&group) {
+            progress.outbox.set();
+        }
+        Ok(queued)
+    }
+}
+
+fn refuse_if_any<'a>(
+    users: impl Iterator<Item = &'a UserId>,
+    error: impl FnOnce(Vec<String>) -> ClientError,
+) -> Result<(), ClientError> {
+    let users: Vec<String> = users.map(ToString::to_string).collect();
+    if users.is_empty() {
+        Ok(())
+    } else {
+        Err(error(users))
+    }
+}
