@@ -53,7 +53,7 @@ impl Scene {
         Self {
             info,
             nodes,
-            commit: encode(&MlsMessage::from(made)).unwrap(),
+            commit: encode(&MlsMessage::PublicMessage(made)).unwrap(),
         }
     }
 }

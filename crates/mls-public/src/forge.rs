@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use conclave_crypto::{CipherSuite, CryptoError, Random, SigningKey};
 
 use crate::{
-    Changes, Committer, Draft, Error, PublicGroup, RatchetTree, SentProposal,
+    Changes, Committer, Draft, Error, PublicGroup, RatchetTree,
     wire::{
         AuthenticatedContent, Bytes, Capabilities, Commit, Content, Credential, Extensions,
         FramedContent, GroupContext, GroupInfo, HpkeCiphertext, KeyPackage, LeafNode,
-        LeafNodeSource, Lifetime, MLS10, MlsMessage, Proposal, ProposalOrRef, PublicMessage,
+        LeafNodeSource, Lifetime, MLS10, Proposal, ProposalOrRef, ProposalType, PublicMessage,
         Sender, UpdatePath, UpdatePathNode, WireFormat,
     },
 };
@@ -21,16 +21,22 @@ use crate::{
 pub struct World<R> {
     group: PublicGroup,
     keys: BTreeMap<u32, SigningKey>,
+    /// Those who may become members, by their public key.
+    newcomers: BTreeMap<Vec<u8>, SigningKey>,
     forge: Forge<R>,
 }
 
-/// A Commit that was made and not yet followed.
-#[derive(Debug)]
-pub struct Made {
-    /// The message as it would travel.
-    pub message: PublicMessage,
-    /// Who will be at which leaf by it.
-    joined: Vec<SigningKey>,
+/// What a member proposes in a message of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// To add somebody new.
+    Add,
+    /// To renew its own leaf.
+    Update,
+    /// To remove the member at this leaf.
+    Remove(u32),
+    /// To leave.
+    SelfRemove,
 }
 
 impl<R: Random> World<R> {
@@ -72,7 +78,12 @@ impl<R: Random> World<R> {
         };
         let tag = forge.bytes(suite.hash_len())?;
         let group = PublicGroup::restore(context, tag, tree.to_nodes())?;
-        Ok(Self { group, keys, forge })
+        Ok(Self {
+            group,
+            keys,
+            newcomers: BTreeMap::new(),
+            forge,
+        })
     }
 
     /// The group as its members see it.
@@ -103,8 +114,34 @@ impl<R: Random> World<R> {
         Ok(info)
     }
 
-    /// A Commit of a member that adds some new ones, removes these, and renews its own keys if
-    /// `with_path`.
+    /// A Proposal of a member, which waits from then on for the next Commit.
+    ///
+    /// # Errors
+    /// The clause that it breaks.
+    pub fn propose(&mut self, sender: u32, wish: Wish) -> Result<PublicMessage, Error> {
+        let proposal = match wish {
+            Wish::Add => self.somebody_new()?,
+            Wish::Update => self.update(sender)?,
+            Wish::Remove(leaf) => Proposal::Remove(leaf),
+            Wish::SelfRemove => Proposal::SelfRemove,
+        };
+        let key = self.keys.get(&sender).ok_or(Error::UnknownLeaf)?;
+        let context = self.group.context();
+        let content = Content::Proposal(Box::new(proposal));
+        let content = framed(context, Sender::Member(sender), content);
+        let format = WireFormat::PublicMessage;
+        let signed = AuthenticatedContent::sign(format, content, context, key)?;
+        self.group.receive(&signed)?;
+        PublicMessage::protect(
+            self.forge.suite,
+            signed,
+            self.group.context(),
+            MEMBERSHIP_KEY,
+        )
+    }
+
+    /// A Commit of a member that takes up what waits, adds some new ones, removes these, and renews
+    /// its own keys if `with_path`.
     ///
     /// # Errors
     /// The clause that such a Commit would break.
@@ -114,51 +151,53 @@ impl<R: Random> World<R> {
         adds: u32,
         removes: &[u32],
         with_path: bool,
-    ) -> Result<Made, Error> {
-        let mut proposals = Vec::new();
-        let mut joined = Vec::new();
+    ) -> Result<PublicMessage, Error> {
+        let mut listed = self.waiting(|_| true);
         for _ in 0..adds {
-            let (key, package) = self.forge.key_package()?;
-            proposals.push(Proposal::Add(Box::new(package)));
-            joined.push(key);
+            listed.push(by_value(self.somebody_new()?));
         }
-        proposals.extend(removes.iter().copied().map(Proposal::Remove));
+        listed.extend(removes.iter().copied().map(Proposal::Remove).map(by_value));
         let key = self.keys.get(&sender).ok_or(Error::UnknownLeaf)?;
-        let committer = Committer::Member(sender);
-        let forge = &mut self.forge;
-        let message = forge.commit(&mut self.group, committer, key, proposals, with_path)?;
-        Ok(Made { message, joined })
+        let (committer, forge) = (Committer::Member(sender), &mut self.forge);
+        forge.commit(&mut self.group, committer, key, listed, with_path)
     }
 
-    /// An external Commit, by which somebody joins.
+    /// An external Commit, by which somebody joins and those go who want to leave.
     ///
     /// # Errors
     /// Those of the functions that it is made with.
-    pub fn join(&mut self) -> Result<Made, Error> {
+    pub fn join(&mut self) -> Result<PublicMessage, Error> {
         let (key, _) = self.forge.leaf()?;
-        let proposals = vec![Proposal::ExternalInit(self.forge.bytes(32)?)];
-        let forge = &mut self.forge;
-        let message = forge.commit(&mut self.group, Committer::Joiner, &key, proposals, true)?;
-        Ok(Made {
-            message,
-            joined: vec![key],
-        })
+        let mut listed = self.waiting(|proposal| *proposal == Proposal::SelfRemove);
+        listed.push(by_value(Proposal::ExternalInit(self.forge.bytes(32)?)));
+        let (committer, forge) = (Committer::Joiner, &mut self.forge);
+        let message = forge.commit(&mut self.group, committer, &key, listed, true)?;
+        self.newcomers.insert(key.public().to_vec(), key);
+        Ok(message)
     }
 
-    /// Signs a changed message again, as its sender would. A joiner's key is in `made`.
+    /// Signs changed content again, as the sender of what was made would.
     ///
     /// # Errors
     /// [`Error::UnknownLeaf`] if the sender is no member and no joiner.
-    pub fn sign_again(&self, made: &Made, content: FramedContent) -> Result<PublicMessage, Error> {
-        let key = match content.sender {
-            Sender::Member(leaf) => self.keys.get(&leaf),
-            _ => made.joined.first(),
+    pub fn sign_again(
+        &self,
+        made: &PublicMessage,
+        content: FramedContent,
+    ) -> Result<PublicMessage, Error> {
+        let key = match (made.content.sender, &made.content.content) {
+            (Sender::Member(leaf), _) => self.keys.get(&leaf),
+            (_, Content::Commit(commit)) => {
+                let path = commit.path.as_ref().ok_or(Error::NoPath)?;
+                self.newcomers.get(path.leaf_node.signature_key.as_slice())
+            }
+            _ => None,
         };
         let key = key.ok_or(Error::UnknownLeaf)?;
         let context = self.group.context();
         let format = WireFormat::PublicMessage;
         let mut content = AuthenticatedContent::sign(format, content, context, key)?;
-        content.auth.confirmation_tag = made.message.auth.confirmation_tag.clone();
+        content.auth.confirmation_tag = made.auth.confirmation_tag.clone();
         PublicMessage::protect(self.forge.suite, content, context, MEMBERSHIP_KEY)
     }
 
@@ -166,8 +205,8 @@ impl<R: Random> World<R> {
     ///
     /// # Errors
     /// The clause that it breaks.
-    pub fn follow(&mut self, made: Made) -> Result<Changes, Error> {
-        let content = self.group.open(made.message)?;
+    pub fn follow(&mut self, message: PublicMessage) -> Result<Changes, Error> {
+        let content = self.group.open(message)?;
         let staged = self.group.stage(&content)?;
         let effects = staged.effects().clone();
         let sender = staged.sender();
@@ -175,12 +214,37 @@ impl<R: Random> World<R> {
         for leaf in &effects.removed {
             self.keys.remove(leaf);
         }
-        let leaves = match content.content.sender {
-            Sender::Member(_) => effects.added,
-            _ => vec![sender],
-        };
-        self.keys.extend(leaves.into_iter().zip(made.joined));
+        for leaf in effects.added.into_iter().chain([sender]) {
+            let node = self.group.tree().leaf(leaf).ok_or(Error::UnknownLeaf)?;
+            if let Some(key) = self.newcomers.remove(node.signature_key.as_slice()) {
+                self.keys.insert(leaf, key);
+            }
+        }
         Ok(changes)
+    }
+
+    fn somebody_new(&mut self) -> Result<Proposal, Error> {
+        let (key, package) = self.forge.key_package()?;
+        self.newcomers.insert(key.public().to_vec(), key);
+        Ok(Proposal::Add(Box::new(package)))
+    }
+
+    fn update(&mut self, sender: u32) -> Result<Proposal, Error> {
+        let key = self.keys.get(&sender).ok_or(Error::UnknownLeaf)?;
+        let leaf = self.group.tree().leaf(sender);
+        let mut leaf = leaf.ok_or(Error::UnknownLeaf)?.clone();
+        leaf.encryption_key = self.forge.public_key()?;
+        leaf.leaf_node_source = LeafNodeSource::Update;
+        leaf.sign(key, Some((GROUP_ID, sender)))?;
+        Ok(Proposal::Update(Box::new(leaf)))
+    }
+
+    /// The references of what waits, of those that are wanted.
+    fn waiting(&self, wanted: impl Fn(&Proposal) -> bool) -> Vec<ProposalOrRef> {
+        let all = self.group.proposals();
+        all.filter(|(_, sent)| wanted(&sent.proposal))
+            .map(|(reference, _)| ProposalOrRef::Reference(reference.into()))
+            .collect()
     }
 }
 
@@ -221,7 +285,7 @@ impl<R: Random> Forge<R> {
                 versions: vec![MLS10],
                 cipher_suites: vec![self.suite.into()],
                 extensions: Vec::new(),
-                proposals: Vec::new(),
+                proposals: vec![ProposalType::SELF_REMOVE],
                 credentials: vec![1],
             },
             leaf_node_source: LeafNodeSource::KeyPackage(Lifetime {
@@ -269,26 +333,15 @@ impl<R: Random> Forge<R> {
         group: &mut PublicGroup,
         committer: Committer,
         key: &SigningKey,
-        proposals: Vec<Proposal>,
+        proposals: Vec<ProposalOrRef>,
         with_path: bool,
     ) -> Result<PublicMessage, Error> {
         let context = group.context().clone();
-        let sender = match committer {
-            Committer::Member(leaf) => Sender::Member(leaf),
-            Committer::Joiner => Sender::NewMemberCommit,
+        let (sender, current) = match committer {
+            Committer::Member(leaf) => (Sender::Member(leaf), group.tree().leaf(leaf).cloned()),
+            Committer::Joiner => (Sender::NewMemberCommit, None),
         };
-        let sent: Vec<_> = proposals
-            .iter()
-            .map(|proposal| SentProposal {
-                sender,
-                proposal: proposal.clone(),
-                by_reference: false,
-            })
-            .collect();
-        let current = match committer {
-            Committer::Member(leaf) => group.tree().leaf(leaf).cloned(),
-            Committer::Joiner => None,
-        };
+        let sent = group.resolve(sender, &proposals)?;
         let leaf = match current {
             Some(leaf) => leaf,
             None => self.leaf_of(key)?,
@@ -299,17 +352,8 @@ impl<R: Random> Forge<R> {
             false => None,
         };
         drop(draft);
-        let by_value = |proposal| ProposalOrRef::Proposal(Box::new(proposal));
-        let content = FramedContent {
-            group_id: context.group_id.clone(),
-            epoch: context.epoch,
-            sender,
-            authenticated_data: Vec::new().into(),
-            content: Content::Commit(Box::new(Commit {
-                proposals: proposals.into_iter().map(by_value).collect(),
-                path,
-            })),
-        };
+        let content = Content::Commit(Box::new(Commit { proposals, path }));
+        let content = framed(&context, sender, content);
         let format = WireFormat::PublicMessage;
         let mut content = AuthenticatedContent::sign(format, content, &context, key)?;
         content.auth.confirmation_tag = Some(self.bytes(self.suite.hash_len())?);
@@ -363,9 +407,16 @@ impl<R: Random> Forge<R> {
     }
 }
 
-/// The message as it travels.
-impl From<Made> for MlsMessage {
-    fn from(made: Made) -> Self {
-        Self::PublicMessage(made.message)
+fn by_value(proposal: Proposal) -> ProposalOrRef {
+    ProposalOrRef::Proposal(Box::new(proposal))
+}
+
+fn framed(context: &GroupContext, sender: Sender, content: Content) -> FramedContent {
+    FramedContent {
+        group_id: context.group_id.clone(),
+        epoch: context.epoch,
+        sender,
+        authenticated_data: Vec::new().into(),
+        content,
     }
 }

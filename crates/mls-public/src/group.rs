@@ -14,8 +14,8 @@ use crate::{
     proposals::{self, SentProposal},
     transcript::interim_transcript_hash,
     wire::{
-        AuthenticatedContent, Bytes, Commit, Content, GroupContext, GroupInfo, MLS10, Node,
-        Proposal, ProposalOrRef, PublicMessage, Sender,
+        AuthenticatedContent, Bytes, Content, GroupContext, GroupInfo, MLS10, Node, Proposal,
+        ProposalOrRef, PublicMessage, Sender,
     },
 };
 
@@ -208,8 +208,12 @@ impl PublicGroup {
         }
     }
 
-    /// A Commit's proposals with their senders.
-    fn resolve(&self, sender: Sender, commit: &Commit) -> Result<Vec<SentProposal>, Error> {
+    /// The proposals that a Commit lists, with their senders.
+    pub(crate) fn resolve(
+        &self,
+        sender: Sender,
+        listed: &[ProposalOrRef],
+    ) -> Result<Vec<SentProposal>, Error> {
         let one = |item: &ProposalOrRef| match item {
             ProposalOrRef::Proposal(proposal) => Ok(SentProposal {
                 sender,
@@ -221,6 +225,6 @@ impl PublicGroup {
                 known.cloned().ok_or(Error::UnknownReference)
             }
         };
-        commit.proposals.iter().map(one).collect()
+        listed.iter().map(one).collect()
     }
 }

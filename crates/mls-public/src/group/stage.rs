@@ -56,7 +56,7 @@ impl PublicGroup {
         let Content::Commit(commit) = &content.content.content else {
             return Err(Error::ContentType);
         };
-        let proposals = self.resolve(content.content.sender, commit)?;
+        let proposals = self.resolve(content.content.sender, &commit.proposals)?;
         let committer = match content.content.sender {
             Sender::Member(leaf) => Committer::Member(leaf),
             Sender::NewMemberCommit => Committer::Joiner,
