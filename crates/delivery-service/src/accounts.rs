@@ -1,12 +1,13 @@
 //! Users, devices and their KeyPackages. Everything here blocks.
 
+mod endings;
+
 use std::sync::Arc;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserDeletion, UserId,
+    DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserId,
     limits::{
         CERTIFICATE_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, KEY_PACKAGE_REMAINING_MIN, KEY_PACKAGES_MAX,
-        USER_DELETION_LIFETIME_MAX,
     },
 };
 
@@ -90,13 +91,20 @@ impl Accounts {
             }
         };
         match registered {
-            Registered::Done => Ok(()),
+            Registered::Done => {
+                self.auth.readmit(address.device);
+                Ok(())
+            }
             Registered::NameTaken => Err(Refusal::Taken("the name belongs to somebody else")),
             Registered::DeviceTaken => Err(Refusal::Taken("the device id belongs to another")),
             Registered::CodeRefused => Err(Refusal::NotAllowed(
                 "this server asks for a registration code, and this is none, or it was used or \
                  has expired",
             )),
+            Registered::Unlisted => Err(Refusal::NotAllowed(
+                "the user's device list does not name this device with these keys",
+            )),
+            Registered::TooMany => Err(Refusal::Busy("the user has as many devices as may be")),
         }
     }
 
@@ -174,12 +182,8 @@ impl Accounts {
         if users.len() > USERS_PER_TAKE_MAX {
             return Err(Refusal::Invalid("users: too many"));
         }
-        // Its token may have outlived it.
-        self.registered(taker)?;
+        self.require(taker)?;
         let usable_until_seconds = now.after(KEY_PACKAGE_REMAINING_MIN).as_seconds();
-        let parse = |user: &String| user.parse::<UserId>();
-        let users: Result<Vec<_>, _> = users.iter().map(parse).collect();
-        let users = users.map_err(|_| Refusal::Invalid("users: not a name@domain"))?;
         let take_one = |user: UserId| {
             let taken = self.store.take_key_packages(&Take {
                 taker,
@@ -201,41 +205,12 @@ impl Accounts {
                 }
             }
         };
-        users.into_iter().map(take_one).collect()
+        parse_users(users)?.into_iter().map(take_one).collect()
     }
 
-    /// Deletes a device and what is kept for it. Deleting it again changes nothing.
-    pub(crate) fn delete_device(&self, device: DeviceId) -> Result<(), Refusal> {
-        Ok(self.store.delete_device(device)?)
-    }
-
-    /// Deletes a user with all devices, as the identity key asked.
-    pub(crate) fn delete_user(
-        &self,
-        user: &str,
-        expires: UnixMillis,
-        signature: &[u8],
-        now: UnixMillis,
-    ) -> Result<(), Refusal> {
-        let user: UserId = user
-            .parse()
-            .map_err(|_| Refusal::Invalid("user: not a name@domain"))?;
-        if expires < now || expires > now.after(USER_DELETION_LIFETIME_MAX) {
-            return Err(Refusal::Invalid("expires_millis: past, or too far ahead"));
-        }
-        let deletion = UserDeletion {
-            server: self.auth.server_name().to_owned(),
-            user,
-            expires,
-        };
-        // Of a user who is not known, no more is said than of one whose key did not sign.
-        let unsigned = Refusal::Unauthenticated("signature: not by the user's identity key");
-        match self.store.identity_key(&deletion.user)? {
-            Some(key) if deletion.verify(&key, signature).is_ok() => {}
-            _ => return Err(unsigned),
-        }
-        self.store.delete_user(&deletion.user)?;
-        Ok(())
+    /// Holds that a device is registered: a token may have outlived it.
+    pub(crate) fn require(&self, device: DeviceId) -> Result<(), Refusal> {
+        self.registered(device).map(drop)
     }
 
     fn registered(&self, device: DeviceId) -> Result<Device, Refusal> {
@@ -245,6 +220,11 @@ impl Accounts {
 }
 
 const UNREGISTERED: Refusal = Refusal::Unauthenticated("the device is not registered");
+
+fn parse_users(users: &[String]) -> Result<Vec<UserId>, Refusal> {
+    let parsed: Result<_, _> = users.iter().map(|user| user.parse()).collect();
+    parsed.map_err(|_| Refusal::Invalid("users: not a name@domain"))
+}
 
 fn own_package(
     device: &Device,

@@ -5,9 +5,9 @@
 //! authenticator. What is kept in memory is which challenges were answered, until they expire.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use conclave_protocol::{
@@ -46,6 +46,9 @@ pub(crate) struct Authenticator {
     secret: [u8; 32],
     /// By expiry, so that those that no longer matter are the first.
     used: Mutex<BTreeSet<(UnixMillis, [u8; 16])>>,
+    /// Devices that were deleted, until the last of their tokens has expired. One that was deleted
+    /// before a restart may still show a token; it is not registered, and gets nowhere with it.
+    expelled: Mutex<HashMap<DeviceId, UnixMillis>>,
 }
 
 impl Authenticator {
@@ -55,6 +58,7 @@ impl Authenticator {
             server_name,
             secret,
             used: Mutex::default(),
+            expelled: Mutex::default(),
         }
     }
 
@@ -135,10 +139,30 @@ impl Authenticator {
         if expires.map_err(|_| refused())? < now.0 {
             return Err(Refusal::Unauthenticated("the token has expired"));
         }
+        let device = DeviceId::try_from(device).map_err(|_| refused())?;
+        if self.expelled().contains_key(&device) {
+            return Err(Refusal::Unauthenticated("the device is not registered"));
+        }
         Ok(Caller {
-            device: DeviceId::try_from(device).map_err(|_| refused())?,
+            device,
             user: user.try_into().map_err(|_| refused())?,
         })
+    }
+
+    /// Lets a device's tokens count no longer: it was deleted.
+    pub(crate) fn expel(&self, device: DeviceId, now: UnixMillis) {
+        let mut expelled = self.expelled();
+        expelled.retain(|_, until| *until >= now);
+        expelled.insert(device, now.after(TOKEN_LIFETIME));
+    }
+
+    /// Lets a device's tokens count again: it was registered anew.
+    pub(crate) fn readmit(&self, device: DeviceId) {
+        self.expelled().remove(&device);
+    }
+
+    fn expelled(&self) -> MutexGuard<'_, HashMap<DeviceId, UnixMillis>> {
+        self.expelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn token(&self, caller: Caller, expires: UnixMillis) -> Token {

@@ -158,6 +158,9 @@ pub(crate) enum Refusal {
     /// A name or id belongs to somebody else.
     #[error("{0}")]
     Taken(&'static str),
+    /// A device list of this version is there, which is not earlier than the one that came.
+    #[error("the user has a device list of this version or a later one")]
+    StaleList(u64),
     /// There is no room, for now.
     #[error("{0}")]
     Busy(&'static str),

@@ -18,6 +18,8 @@ pub(crate) enum Topic {
     Mailbox(DeviceId),
     /// A group's log.
     Group(GroupId),
+    /// A group besides its log: who is in it, and that it exists. For those who follow the log.
+    Standing(GroupId),
 }
 
 /// Where hints are given, and whom they wake.
@@ -32,21 +34,35 @@ struct Bell {
     device: DeviceId,
     rung: Mutex<BTreeSet<Topic>>,
     notify: Notify,
+    /// The device is no more.
+    ended: Notify,
 }
 
 impl Hub {
     /// Wakes everyone who follows the topic, in which anything may have changed.
     pub(crate) fn hint(&self, topic: Topic) {
-        if let Topic::Group(group) = topic {
-            self.tails.forget(group);
+        match topic {
+            Topic::Mailbox(_) => self.ring(topic, topic),
+            Topic::Group(group) | Topic::Standing(group) => {
+                self.tails.forget(group);
+                self.ring(Topic::Group(group), topic);
+            }
         }
-        self.ring(topic);
     }
 
     /// Wakes everyone who follows a group whose log was appended to, up to this entry.
     pub(crate) fn appended(&self, group: GroupId, head: Sequence) {
         self.tails.appended(group, head);
-        self.ring(Topic::Group(group));
+        let topic = Topic::Group(group);
+        self.ring(topic, topic);
+    }
+
+    /// Ends the subscriptions of a device that is no more.
+    pub(crate) fn end(&self, device: DeviceId) {
+        let bells = self.bells();
+        for bell in bells.get(&Topic::Mailbox(device)).into_iter().flatten() {
+            bell.ended.notify_one();
+        }
     }
 
     /// The last entries of the logs.
@@ -54,10 +70,11 @@ impl Hub {
         &self.tails
     }
 
-    fn ring(&self, topic: Topic) {
+    /// Tells those who follow one topic of news.
+    fn ring(&self, followed: Topic, news: Topic) {
         let bells = self.bells();
-        for bell in bells.get(&topic).into_iter().flatten() {
-            bell.rung().insert(topic);
+        for bell in bells.get(&followed).into_iter().flatten() {
+            bell.rung().insert(news);
             bell.notify.notify_one();
         }
     }
@@ -68,6 +85,7 @@ impl Hub {
             device,
             rung: Mutex::default(),
             notify: Notify::new(),
+            ended: Notify::new(),
         };
         Subscription {
             hub: Arc::clone(self),
@@ -94,6 +112,16 @@ impl Bell {
     }
 }
 
+/// That a subscription's device may come to an end.
+pub(crate) struct Ending(Arc<Bell>);
+
+impl Ending {
+    /// Completes when the device is no more. What follows its mailbox only then, misses it.
+    pub(crate) async fn wait(&self) {
+        self.0.ended.notified().await;
+    }
+}
+
 /// What one live stream follows.
 pub(crate) struct Subscription {
     hub: Arc<Hub>,
@@ -115,6 +143,11 @@ impl Subscription {
         if self.topics.remove(&topic) {
             self.silence(topic);
         }
+    }
+
+    /// For whoever has to know when the device is no more.
+    pub(crate) fn ending(&self) -> Ending {
+        Ending(Arc::clone(&self.bell))
     }
 
     /// Waits for hints and gives the topics they are for. Losing this future loses no hint.
@@ -187,6 +220,18 @@ mod tests {
         tokio::task::yield_now().await;
         hub.hint(topic(2));
         assert_eq!(waiting.await.unwrap(), BTreeSet::from([topic(2)]));
+
+        // News of a group besides its log reach those who follow the log.
+        let standing = Topic::Standing(GroupId::from_bytes([2; 16]));
+        hub.hint(standing);
+        assert_eq!(one.rung().await, BTreeSet::from([topic(2), standing]));
+        one.follow(Topic::Mailbox(device(1)));
+        let ending = one.ending();
+        hub.end(device(2));
+        let early = tokio::time::timeout(std::time::Duration::ZERO, ending.wait());
+        assert!(early.await.is_err(), "another device");
+        hub.end(device(1));
+        ending.wait().await;
         drop(one);
         assert!(hub.bells().is_empty(), "nobody follows anything any more");
     }

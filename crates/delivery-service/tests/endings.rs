@@ -4,13 +4,11 @@
 
 mod common;
 
-use common::{GROUP, Person, World, id, now};
+use common::{GROUP, Person, World, follow, id, now};
 use conclave_protocol::{SigningKey, UnixMillis, UserDeletion};
-use conclave_rpc::v1::{self, mailbox_item::Item, stream_request::Request as Say};
+use conclave_rpc::v1::{self, mailbox_item::Item};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 async fn delete_group(by: &mut Person) -> Result<(), Status> {
     let request = by.signed(v1::DeleteGroupRequest {
@@ -72,7 +70,9 @@ async fn nothing_is_left_of_a_device_a_user_and_a_group() {
     );
     let refused = alice.take(1, &["bob"]).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
-    assert!(alice.mail().await.is_empty());
+    let request = alice.signed(v1::ReadMailboxRequest::default());
+    let refused = alice.rpc.read_mailbox(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
     let key = SigningKey::from_seed(&common::spread(70));
     let mut carol = Person::with(&world, "carol", 71, 70).admitted().await;
     let later = now().after(Duration::from_secs(60));
@@ -137,31 +137,6 @@ async fn a_device_is_told_that_its_key_packages_run_low_and_nobody_drains_them()
     assert!(world.person("carol").await.take(1, &["bob"]).await.is_ok());
 }
 
-async fn follow(
-    person: &mut Person,
-) -> (
-    mpsc::Sender<v1::StreamRequest>,
-    Streaming<v1::StreamResponse>,
-) {
-    let (requests, receiver) = mpsc::channel(4);
-    let groups = vec![v1::FollowGroup {
-        group_id: id(GROUP.as_bytes()),
-        after_sequence: 0,
-    }];
-    let open = Say::Open(v1::OpenStream {
-        mailbox_after_cursor: 0,
-        groups,
-    });
-    let open = v1::StreamRequest {
-        request: Some(open),
-    };
-    requests.send(open).await.unwrap();
-    let request = person.signed(ReceiverStream::new(receiver));
-    let mut events = person.rpc.stream(request).await.unwrap().into_inner();
-    events.message().await.unwrap();
-    (requests, events)
-}
-
 async fn hand_over(by: &mut Person, number: u64) -> Result<Vec<u8>, Status> {
     let request = by.signed(v1::SubmitIntentRequest {
         group_id: id(GROUP.as_bytes()),
@@ -205,4 +180,14 @@ async fn an_intent_goes_to_a_member_who_is_online() {
     let committer = hand_over(carol, 4).await.unwrap();
     assert_eq!(committer, alice.device().as_bytes());
     drop(bob_live);
+
+    // Nor to one who is leaving, who could not commit it.
+    alice.read().await.unwrap();
+    let leaving = alice.engine.leave(&alice.state, GROUP).unwrap();
+    let leaving = v1::submit_request::Body::Proposal(leaving.into());
+    alice.submit_new(leaving).await.unwrap();
+    let committer = hand_over(carol, 5).await.unwrap();
+    assert_eq!(committer, carol.device().as_bytes());
+    let refused = hand_over(alice, 6).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
 }

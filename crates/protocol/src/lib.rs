@@ -3,6 +3,7 @@
 //! A *user* (`alice@example.org`) owns an identity key. With it the user certifies *devices*, each
 //! of which is one MLS client. A [`DeviceCertificate`] is the content of the MLS credential in the
 //! device's leaf, so every member can check who a leaf belongs to without asking the server.
+//! A [`DeviceList`] says which devices a user has now, so that one that was lost can't come back.
 //! Members of a group agree on a [`GroupRules`] version that stands in the GroupContext.
 //! The delivery service orders opaque messages in a *log*, each at a [`Sequence`]; what a member
 //! finds inside one after decryption is [`Content`].
@@ -13,6 +14,7 @@ mod approval;
 mod certificate;
 mod challenge;
 mod content;
+mod device_list;
 mod ids;
 mod intent;
 pub mod limits;
@@ -23,6 +25,7 @@ pub use approval::Approval;
 pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
 pub use challenge::{Challenge, KeyPossession, UserDeletion};
 pub use content::{Content, ContentError};
+pub use device_list::{DeviceList, DeviceListError};
 pub use ids::{
     DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, RequestId, Sequence,
     UnixMillis, UserId,

@@ -40,6 +40,15 @@ pub const LOG_AGE_MAX: Duration = Duration::from_hours(28 * 24);
 /// Bytes of one attachment: a short film. It is in memory nowhere.
 pub const BLOB_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Devices of one user: each takes a leaf in every group and is added with all the others.
+pub const DEVICES_PER_USER_MAX: usize = 32;
+
+/// Bytes of a device list: as many devices as a user may have, with the longest name.
+pub const DEVICE_LIST_BYTES_MAX: usize = 2 * 1024;
+
+/// Users whose device lists are fetched at once: half a megabyte.
+pub const DEVICE_LISTS_PER_FETCH_MAX: usize = 256;
+
 /// KeyPackages that a device keeps in stock at the service.
 pub const KEY_PACKAGE_STOCK: usize = 32;
 

@@ -21,6 +21,8 @@ pub enum ErrorDetail {
     RateLimited(v1::RateLimited),
     /// The program that asks has to be updated.
     ClientTooOld(v1::ClientTooOld),
+    /// A device list of this version or a later one is there: make the next one from that.
+    StaleDeviceList(v1::StaleDeviceList),
 }
 
 impl ErrorDetail {
@@ -42,6 +44,11 @@ impl ErrorDetail {
             Self::ClientTooOld(detail) => (
                 Code::FailedPrecondition,
                 "ClientTooOld",
+                detail.encode_to_vec(),
+            ),
+            Self::StaleDeviceList(detail) => (
+                Code::FailedPrecondition,
+                "StaleDeviceList",
                 detail.encode_to_vec(),
             ),
         };
@@ -69,6 +76,9 @@ impl ErrorDetail {
                 "TooLate" => v1::TooLate::decode(value).ok().map(Self::TooLate),
                 "RateLimited" => v1::RateLimited::decode(value).ok().map(Self::RateLimited),
                 "ClientTooOld" => v1::ClientTooOld::decode(value).ok().map(Self::ClientTooOld),
+                "StaleDeviceList" => v1::StaleDeviceList::decode(value)
+                    .ok()
+                    .map(Self::StaleDeviceList),
                 _ => None,
             }
         })

@@ -61,7 +61,8 @@ impl Method {
             patience: Some(ANSWER_READ_TIMEOUT),
         };
         match path.rsplit('/').next().unwrap_or_default() {
-            "Describe" | "Register" | "RequestChallenge" | "Authenticate" | "DeleteUser" => Self {
+            "Describe" | "Register" | "RequestChallenge" | "Authenticate" | "PublishDeviceList"
+            | "DeleteUser" => Self {
                 is_open: true,
                 ..signed(OPEN_BODY_BYTES_MAX)
             },

@@ -165,7 +165,10 @@ impl Groups {
             .hub
             .followers(Topic::Group(group), COMMITTERS_ASKED_MAX);
         let others = online.into_iter().filter(|device| *device != sender);
-        for device in others.chain([sender]) {
+        // Who is leaving commits nothing any more, its own removal least of all (RFC 9420 §12.2).
+        let leaving = self.store.going(group)?.leaving;
+        let staying = |device: &DeviceId| !leaving.contains(device);
+        for device in others.chain([sender]).filter(staying) {
             if self.access(group, device).is_ok_and(|it| it.is_member())
                 && self.tell(device, &notice)? == Notified::Done
             {
@@ -183,7 +186,7 @@ impl Groups {
         match self.store.delete_group(group, caller)? {
             GroupDeletion::Done => {
                 *slot = None;
-                self.hub.hint(Topic::Group(group));
+                self.hub.hint(Topic::Standing(group));
                 Ok(())
             }
             GroupDeletion::Unknown => Err(Refusal::UnknownGroup),

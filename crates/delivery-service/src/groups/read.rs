@@ -20,6 +20,8 @@ pub(crate) struct LogPage {
     pub(crate) readable: Sequence,
     /// The group's epoch, as far as the reader may know it.
     pub(crate) epoch: Epoch,
+    /// Devices that were deleted and whose leaf a member has to remove: in a member's last page.
+    pub(crate) departed: Vec<DeviceId>,
 }
 
 impl Groups {
@@ -40,8 +42,16 @@ impl Groups {
             bytes,
         });
         let entries = page.map(|page| self.read_kept(group, page)).transpose()?;
+        let entries = entries.unwrap_or_default();
+        let last = entries.last().map_or(after, |entry| entry.sequence);
+        let departed = if access.is_member() && last >= access.readable() {
+            self.store.going(group)?.departed
+        } else {
+            Vec::new()
+        };
         Ok(LogPage {
-            entries: entries.unwrap_or_default(),
+            entries,
+            departed,
             is_member: access.is_member(),
             readable: access.readable(),
             epoch: self.visible_epoch(group, &access)?,

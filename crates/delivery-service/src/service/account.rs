@@ -79,6 +79,32 @@ impl Service {
         }))
     }
 
+    pub(super) async fn keep_list(
+        &self,
+        body: v1::PublishDeviceListRequest,
+    ) -> Result<Response<v1::PublishDeviceListResponse>, Status> {
+        let now = clock::now();
+        self.job(move |rooms| rooms.accounts.publish_list(&body.device_list, now))
+            .await?;
+        Ok(Response::new(v1::PublishDeviceListResponse {}))
+    }
+
+    pub(super) async fn find_lists(
+        &self,
+        Authenticated { body, .. }: Authenticated<v1::FetchDeviceListsRequest>,
+    ) -> Result<Response<v1::FetchDeviceListsResponse>, Status> {
+        let lists = self
+            .job(move |rooms| rooms.accounts.device_lists(&body.users))
+            .await?;
+        let users = lists.into_iter().map(|(user, list)| v1::UserDeviceList {
+            user: user.as_str().to_owned(),
+            device_list: list.unwrap_or_default().into(),
+        });
+        Ok(Response::new(v1::FetchDeviceListsResponse {
+            users: users.collect(),
+        }))
+    }
+
     pub(super) async fn publish(
         &self,
         Authenticated { caller, now, body }: Authenticated<v1::PublishKeyPackagesRequest>,

@@ -1,6 +1,6 @@
 //! What the rooms give as what travels.
 
-use conclave_protocol::GroupId;
+use conclave_protocol::{DeviceId, GroupId};
 use conclave_rpc::v1::{self, mailbox_item::Item};
 use tonic::codegen::Bytes;
 
@@ -95,6 +95,10 @@ fn id(bytes: &[u8; 16]) -> Bytes {
     bytes.to_vec().into()
 }
 
+pub(super) fn devices(devices: &[DeviceId]) -> Vec<Bytes> {
+    devices.iter().map(|device| id(device.as_bytes())).collect()
+}
+
 pub(super) fn event(event: v1::stream_response::Event) -> v1::StreamResponse {
     v1::StreamResponse { event: Some(event) }
 }
@@ -111,6 +115,14 @@ pub(super) fn caught_up(group: Option<GroupId>) -> v1::StreamResponse {
     let group_id = group.map(|group| group.as_bytes().to_vec());
     event(v1::stream_response::Event::CaughtUp(v1::CaughtUp {
         group_id: group_id.unwrap_or_default().into(),
+    }))
+}
+
+/// The leaves of these devices wait to be removed.
+pub(super) fn departures(group: GroupId, departed: &[DeviceId]) -> v1::StreamResponse {
+    event(v1::stream_response::Event::Departures(v1::Departures {
+        group_id: id(group.as_bytes()),
+        device_ids: devices(departed),
     }))
 }
 

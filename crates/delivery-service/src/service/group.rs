@@ -71,6 +71,7 @@ impl Service {
             // A member may read to the head, and nobody else learns where it is.
             head_sequence: page.readable.0,
             current_epoch: page.epoch.0,
+            departed_device_ids: encode::devices(&page.departed),
         }))
     }
 

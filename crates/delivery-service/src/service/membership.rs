@@ -87,9 +87,9 @@ impl Service {
 
     pub(super) async fn end_device(
         &self,
-        Authenticated { caller, .. }: Authenticated<v1::DeleteDeviceRequest>,
+        Authenticated { caller, now, .. }: Authenticated<v1::DeleteDeviceRequest>,
     ) -> Result<Response<v1::DeleteDeviceResponse>, Status> {
-        self.job(move |rooms| rooms.accounts.delete_device(caller))
+        self.job(move |rooms| rooms.accounts.delete_device(caller, now))
             .await?;
         Ok(Response::new(v1::DeleteDeviceResponse {}))
     }

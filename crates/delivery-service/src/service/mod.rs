@@ -176,6 +176,20 @@ impl DeliveryService for Service {
         self.compare_instance(self.identify(request)?).await
     }
 
+    async fn publish_device_list(
+        &self,
+        request: Request<v1::PublishDeviceListRequest>,
+    ) -> Result<Response<v1::PublishDeviceListResponse>, Status> {
+        self.keep_list(request.into_inner()).await
+    }
+
+    async fn fetch_device_lists(
+        &self,
+        request: Request<v1::FetchDeviceListsRequest>,
+    ) -> Result<Response<v1::FetchDeviceListsResponse>, Status> {
+        self.find_lists(self.identify(request)?).await
+    }
+
     async fn publish_key_packages(
         &self,
         request: Request<v1::PublishKeyPackagesRequest>,

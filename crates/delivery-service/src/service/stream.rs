@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
 
-use super::{Authenticated, Events, Service, encode};
+use super::{Authenticated, Events, Rooms, Service, encode};
 use crate::{
     edge::Peer,
     error::Refusal,
@@ -32,6 +32,8 @@ struct Cursor {
     /// Whether the reader was a member when all before was read. It then may read up to the next
     /// Commit without being asked again: only a Commit ends a membership.
     is_member: bool,
+    /// The departed devices that it was told of last.
+    departed: Vec<DeviceId>,
 }
 
 /// One live stream.
@@ -83,6 +85,8 @@ impl Service {
             peer,
         };
         let presence = self.attendance.enter(request.caller);
+        let ending = stream.subscription.ending();
+        let last_word = events.clone();
         let mut stopping = self.stopping.clone();
         let serving = async move {
             if let End::Failed(status) = stream.run(request.body).await {
@@ -95,6 +99,11 @@ impl Service {
                 // An error means that the server is gone, which is a reason to stop too.
                 _ = stopping.wait_for(|stopping| *stopping) => {}
                 () = presence.replaced() => {}
+                () = ending.wait() => {
+                    let gone = Refusal::Unauthenticated("the device is not registered any more");
+                    // Who is behind with its reading is not waited for.
+                    let _ = last_word.try_send(Err(gone.into()));
+                }
                 () = serving => {}
             }
         });
@@ -116,7 +125,7 @@ impl Stream {
     ) -> Result<std::convert::Infallible, End> {
         let opening = timeout(STREAM_OPEN_TIMEOUT, next(&mut requests)).await;
         match opening.map_err(|_| Status::deadline_exceeded("the stream was not opened"))?? {
-            Some(Request::Open(open)) => self.open(&open)?,
+            Some(Request::Open(open)) => self.open(&open).await?,
             _ => return Err(EdgeError::new("request", "a stream begins with open").into()),
         }
         let mut listening = true;
@@ -130,7 +139,7 @@ impl Stream {
                     None => listening = false,
                 },
                 topics = self.subscription.rung(), if self.turns.queue.is_empty() => {
-                    topics.into_iter().for_each(|topic| self.turns.add(topic));
+                    topics.into_iter().for_each(|topic| self.hear(topic));
                 }
                 () = std::future::ready(()), if !self.turns.queue.is_empty() => {
                     self.take_turn().await?;
@@ -139,9 +148,14 @@ impl Stream {
         }
     }
 
-    fn open(&mut self, open: &v1::OpenStream) -> Result<(), End> {
+    async fn open(&mut self, open: &v1::OpenStream) -> Result<(), End> {
         let after = cursor(open.mailbox_after_cursor)?;
-        self.follow(Topic::Mailbox(self.caller), after)?;
+        let caller = self.caller;
+        self.follow(Topic::Mailbox(caller), after)?;
+        // From here on the stream ends with its device. Its token may have outlived it before.
+        let turn = self.service.stream_turn().await;
+        let require = move |rooms: &Rooms| rooms.accounts.require(caller);
+        self.service.run(turn, require).await?;
         for follow in &open.groups {
             let group = group_id(&follow.group_id)?;
             self.follow(Topic::Group(group), cursor(follow.after_sequence)?)?;
@@ -174,6 +188,7 @@ impl Stream {
             after,
             caught_up: false,
             is_member: false,
+            departed: Vec::new(),
         };
         self.cursors.insert(topic, cursor);
         self.turns.add(topic);
@@ -183,6 +198,19 @@ impl Stream {
     fn unfollow(&mut self, topic: Topic) {
         self.subscription.unfollow(topic);
         self.cursors.remove(&topic);
+    }
+
+    /// Takes news in; what is said elsewhere than in the log is asked of the store.
+    fn hear(&mut self, topic: Topic) {
+        let topic = match topic {
+            Topic::Standing(group) => {
+                let topic = Topic::Group(group);
+                self.set_member(topic, false);
+                topic
+            }
+            topic => topic,
+        };
+        self.turns.add(topic);
     }
 
     /// Sends a page of the topic whose turn it is.
@@ -197,7 +225,9 @@ impl Stream {
         let after = cursor.after;
         let is_done = match topic {
             Topic::Mailbox(_) => self.send_mailbox(topic, after).await?,
-            Topic::Group(group) => self.send_group(topic, group, after).await?,
+            Topic::Group(group) | Topic::Standing(group) => {
+                self.send_group(topic, group, after).await?
+            }
         };
         if !is_done {
             self.turns.add(topic);
@@ -323,6 +353,7 @@ impl Stream {
         self.set_member(topic, page.is_member);
         if page.is_member {
             self.tell_caught_up(topic, Some(group)).await?;
+            self.tell_departed(topic, group, page.departed).await?;
             Ok(true)
         } else {
             self.end_group(topic, group).await
@@ -342,6 +373,24 @@ impl Stream {
             self.send(encode::caught_up(group)).await?;
         }
         Ok(())
+    }
+
+    async fn tell_departed(
+        &mut self,
+        topic: Topic,
+        group: GroupId,
+        departed: Vec<DeviceId>,
+    ) -> Result<(), End> {
+        let Some(cursor) = self.cursors.get_mut(&topic) else {
+            return Ok(());
+        };
+        if departed.is_empty() || cursor.departed == departed {
+            cursor.departed = departed;
+            return Ok(());
+        }
+        let event = encode::departures(group, &departed);
+        cursor.departed = departed;
+        self.send(event).await
     }
 
     fn advance(&mut self, topic: Topic, to: Sequence) {

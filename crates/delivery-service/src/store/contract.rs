@@ -1,5 +1,6 @@
 //! What every store has to do. Each test runs on each backend.
 
+mod devices;
 mod instances;
 mod keeping;
 mod members;
@@ -18,6 +19,10 @@ use super::{
     Store, Take, Taken,
 };
 use crate::ordering::{Submission, Verdict};
+use devices::{
+    a_user_has_only_so_many_devices, leaves_of_deleted_devices_wait_to_be_removed,
+    only_the_newest_list_says_who_is_registered,
+};
 use instances::a_state_is_told_from_its_copies;
 use keeping::{
     a_blob_is_there_once_it_is_whole_until_it_expires, a_device_s_old_records_go,
@@ -48,6 +53,9 @@ contract![
     names_and_devices_have_one_owner,
     a_registration_code_lets_one_device_in,
     a_state_is_told_from_its_copies,
+    a_user_has_only_so_many_devices,
+    only_the_newest_list_says_who_is_registered,
+    leaves_of_deleted_devices_wait_to_be_removed,
     a_key_package_is_handed_out_once,
     a_stock_is_bounded_and_fresh,
     one_of_many_commits_wins_each_epoch,

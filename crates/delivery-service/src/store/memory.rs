@@ -1,5 +1,6 @@
 //! The store in memory: the plainest reading of what each verb means.
 
+mod departure;
 mod keeping;
 mod log;
 mod people;
@@ -11,15 +12,15 @@ use std::{
 };
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis, UserId,
-    VerifyingKey, limits,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence, UnixMillis,
+    UserId, VerifyingKey, limits,
 };
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Device, Entrance, Entry, Expiry, GroupDeletion, Identity,
-    Instance, Invitation, Mail, MailboxItem, NewBlob, NewEntry, NewGroup, NewInvitation, Notice,
-    Notified, Page, Published, Range, Registered, Result, Shown, Snapshot, StockedKeyPackage,
-    Store, Take, Taken, TreePart,
+    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, Expiry, Going,
+    GroupDeletion, Identity, Instance, Invitation, Listed, Mail, MailboxItem, NewBlob, NewEntry,
+    NewGroup, NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result, Shown,
+    Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
 };
 use crate::ordering::{Applied, Facts, Head, Verdict};
 use keeping::BlobState;
@@ -34,6 +35,7 @@ struct State {
     identity: Option<Identity>,
     users: BTreeMap<UserId, VerifyingKey>,
     devices: BTreeMap<DeviceId, DeviceState>,
+    lists: BTreeMap<UserId, DeviceList>,
     /// By taker, request and device: what was taken, and when.
     handouts: BTreeMap<(DeviceId, RequestId, DeviceId), (Vec<u8>, UnixMillis)>,
     groups: BTreeMap<GroupId, Group>,
@@ -61,6 +63,8 @@ struct Group {
     log: Vec<Entry>,
     deltas: Vec<Delta>,
     members: BTreeMap<DeviceId, Vec<Range>>,
+    /// Deleted devices whose leaf stands, and whose other devices may still come in.
+    departed: BTreeMap<DeviceId, Option<UserId>>,
     snapshot: Snapshot,
     group_info: Vec<u8>,
     invitations: BTreeMap<[u8; 32], Invited>,
@@ -144,6 +148,14 @@ impl Store for MemoryStore {
         Ok(self.state().users.get(user).copied())
     }
 
+    fn put_device_list(&self, list: &DeviceList) -> Result<Listed> {
+        Ok(self.state().put_list(list))
+    }
+
+    fn device_list(&self, user: &UserId) -> Result<Option<Vec<u8>>> {
+        Ok(self.state().lists.get(user).map(DeviceList::to_bytes))
+    }
+
     fn take_key_packages(&self, take: &Take<'_>) -> Result<Taken> {
         Ok(self.state().take(take))
     }
@@ -164,6 +176,7 @@ impl Store for MemoryStore {
             log: Vec::new(),
             deltas: Vec::new(),
             members: BTreeMap::from([(group.creator, vec![range])]),
+            departed: BTreeMap::new(),
             snapshot: Snapshot {
                 applied: Sequence(0),
                 bytes: group.snapshot.to_vec(),
@@ -363,12 +376,15 @@ impl Store for MemoryStore {
             .approve(group, token_hash, asker, approval, now))
     }
 
-    fn delete_device(&self, device: DeviceId) -> Result<()> {
-        self.state().delete_device(device);
-        Ok(())
+    fn going(&self, group: GroupId) -> Result<Going> {
+        Ok(self.state().going(group))
     }
 
-    fn delete_user(&self, user: &UserId) -> Result<Vec<DeviceId>> {
+    fn delete_device(&self, device: DeviceId) -> Result<Departure> {
+        Ok(self.state().delete_devices(vec![device]))
+    }
+
+    fn delete_user(&self, user: &UserId) -> Result<Departure> {
         Ok(self.state().delete_user(user))
     }
 

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+mod departure;
 mod entrance;
 mod instance;
 mod keeping;
@@ -15,8 +16,8 @@ mod memory;
 mod sqlite;
 
 use conclave_protocol::{
-    DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis,
-    UserId, VerifyingKey,
+    DeviceAddress, DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence,
+    UnixMillis, UserId, VerifyingKey,
 };
 use thiserror::Error;
 
@@ -25,6 +26,7 @@ use crate::{
     ordering::{Facts, Head, Submission, Verdict},
 };
 
+pub(crate) use departure::{Departure, Going, Listed};
 pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
 pub(crate) use instance::{Instance, Shown};
 pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
@@ -94,6 +96,10 @@ pub(crate) enum Registered {
     DeviceTaken,
     /// A code is needed, and the one given is none, or was used, or has expired.
     CodeRefused,
+    /// The user has a device list, and it does not name this device with these keys.
+    Unlisted,
+    /// The user has as many devices as there may be.
+    TooMany,
 }
 
 /// A KeyPackage that waits to be taken.
@@ -331,6 +337,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn identity(&self, fresh: &Identity) -> Result<Identity>;
 
     /// Registers a device, and its user with the first one. A renewed certificate replaces the old.
+    /// Where the user has a device list, it has to name the device.
     fn register(&self, certificate: &DeviceCertificate) -> Result<Registered>;
 
     /// Registers a device as [`Self::register`] does, and uses the code up with the hash given. A
@@ -370,6 +377,13 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The key that certifies a user's devices; `None` for no such user.
     fn identity_key(&self, user: &UserId) -> Result<Option<VerifyingKey>>;
+
+    /// Keeps a user's device list in the place of an earlier one, and deletes the devices that it
+    /// does not name.
+    fn put_device_list(&self, list: &DeviceList) -> Result<Listed>;
+
+    /// A user's newest device list, encoded; `None` for one who has none, or is not known.
+    fn device_list(&self, user: &UserId) -> Result<Option<Vec<u8>>>;
 
     /// Takes one package of each of a user's devices that has any, and tells those that run low.
     fn take_key_packages(&self, take: &Take<'_>) -> Result<Taken>;
@@ -483,11 +497,15 @@ pub(crate) trait Store: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<bool>;
 
-    /// Deletes a device and all that is kept for it.
-    fn delete_device(&self, device: DeviceId) -> Result<()>;
+    /// Who of a group is about to go.
+    fn going(&self, group: GroupId) -> Result<Going>;
 
-    /// Deletes a user with all devices, and says which those were.
-    fn delete_user(&self, user: &UserId) -> Result<Vec<DeviceId>>;
+    /// Deletes a device and all that is kept for it. Its leaves wait to be removed by members; until
+    /// then, other devices of its user may come into those groups by an external Commit.
+    fn delete_device(&self, device: DeviceId) -> Result<Departure>;
+
+    /// Deletes a user with all devices.
+    fn delete_user(&self, user: &UserId) -> Result<Departure>;
 
     /// Deletes a group if no other user's device is a member.
     fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion>;

@@ -1,5 +1,7 @@
 //! Notices, invitations, external joins and deletions.
 
+use std::collections::BTreeSet;
+
 use conclave_protocol::{DeviceId, Sequence, UnixMillis};
 
 use super::{
@@ -265,8 +267,10 @@ pub(super) fn what_is_deleted_is_gone_and_the_rest_stays(store: &dyn Store) {
         (head, ranges, store.read_mailbox(device(3), 0, 9).unwrap())
     };
     let before = others();
-    store.delete_device(device(1)).unwrap();
-    store.delete_device(device(1)).unwrap();
+    let departure = store.delete_device(device(1)).unwrap();
+    assert_eq!(departure.groups, BTreeSet::from([GROUP]));
+    let again = store.delete_device(device(1)).unwrap();
+    assert_eq!((again.devices, again.groups.len()), (vec![device(1)], 0));
     assert_eq!(store.device(device(1)).unwrap(), None);
     assert!(
         store
@@ -278,7 +282,7 @@ pub(super) fn what_is_deleted_is_gone_and_the_rest_stays(store: &dyn Store) {
     assert_eq!(store.read_mailbox(device(1), 0, 9).unwrap(), []);
 
     let gone = store.delete_user(&"user2@here".parse().unwrap()).unwrap();
-    assert_eq!(gone, [device(2), device(9)]);
+    assert_eq!(gone.devices, [device(2), device(9)]);
     assert_eq!(
         store.identity_key(&"user2@here".parse().unwrap()).unwrap(),
         None

@@ -45,16 +45,16 @@ impl State {
             },
         };
         self.requests.insert((entry.sender, entry.request), applied);
-        if let Effect::Commit { change, .. } = entry.effect
-            && let Some(welcome) = &change.welcome
-        {
-            self.deliver(entry, sequence, welcome);
-        }
         if let Some(group) = self.groups.get_mut(&entry.group) {
             group.push(entry, sequence);
             if let Effect::Commit { change, .. } = entry.effect {
                 group.change_epoch(entry, change);
             }
+        }
+        if let Effect::Commit { change, .. } = entry.effect
+            && let Some(welcome) = &change.welcome
+        {
+            self.deliver(entry, sequence, welcome);
         }
         verdict
     }
@@ -62,6 +62,9 @@ impl State {
     fn deliver(&mut self, entry: &NewEntry<'_>, sequence: Sequence, welcome: &NewWelcome) {
         for (joiner, secrets) in &welcome.joiners {
             let Some(state) = self.devices.get_mut(joiner) else {
+                if let Some(group) = self.groups.get_mut(&entry.group) {
+                    group.departed.insert(*joiner, None);
+                }
                 continue;
             };
             state.mailbox_cursor += 1;
@@ -127,6 +130,7 @@ impl Group {
             if let Some(range) = range.filter(|range| range.to.is_none()) {
                 range.to = Some(at);
             }
+            self.departed.remove(device);
         }
         if entry.submission.joins {
             self.let_read(entry.sender, at);

@@ -1,4 +1,4 @@
-//! Users and devices, their KeyPackages and notices, and their end.
+//! Users and devices, their KeyPackages and notices.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::{DeviceState, State};
 use crate::{
     limits::{NOTICES_PER_DEVICE_MAX, TAKES_PER_REQUESTER_MAX},
     store::{
-        Device, Invitation, Mail, MailboxItem, Notice, Notified, Published, Registered, Shown,
+        Device, Mail, MailboxItem, Notice, Notified, Published, Registered, Shown,
         StockedKeyPackage, Take, Taken,
     },
 };
@@ -26,6 +26,13 @@ impl State {
             } else {
                 Registered::DeviceTaken
             };
+        }
+        if self.devices_of(&address.user).len() >= limits::DEVICES_PER_USER_MAX {
+            return Registered::TooMany;
+        }
+        let list = self.lists.get(&address.user);
+        if list.is_some_and(|list| !list.names(certificate)) {
+            return Registered::Unlisted;
         }
         let device = Device {
             address: address.clone(),
@@ -172,39 +179,7 @@ impl State {
         Notified::Done
     }
 
-    pub(super) fn delete_device(&mut self, device: DeviceId) {
-        self.devices.remove(&device);
-        self.handouts
-            .retain(|(taker, _, target), _| *taker != device && *target != device);
-        self.requests.retain(|(sender, _), _| *sender != device);
-        for group in self.groups.values_mut() {
-            group.members.remove(&device);
-            group.invitations.retain(|_, known| {
-                let Invitation { inviter, asker, .. } = known.invitation;
-                inviter != device && asker != Some(device)
-            });
-        }
-        for state in self.devices.values_mut() {
-            state.mailbox.retain(|item| match &item.mail {
-                Mail::Notice(
-                    Notice::Intent { sender, .. } | Notice::InvitationAsked { asker: sender, .. },
-                ) => *sender != device,
-                _ => true,
-            });
-        }
-    }
-
-    pub(super) fn delete_user(&mut self, user: &UserId) -> Vec<DeviceId> {
-        let devices = self.devices_of(user);
-        for device in &devices {
-            self.delete_device(*device);
-        }
-        self.users.remove(user);
-        self.drop_blobs_of_user(user);
-        devices
-    }
-
-    fn devices_of(&self, user: &UserId) -> Vec<DeviceId> {
+    pub(super) fn devices_of(&self, user: &UserId) -> Vec<DeviceId> {
         let of_user = |(id, state): (&DeviceId, &DeviceState)| {
             (state.device.address.user == *user).then_some(*id)
         };

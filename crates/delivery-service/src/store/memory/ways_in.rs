@@ -16,7 +16,9 @@ impl State {
         };
         let mut members = group.members.keys().filter(|member| group.has(**member));
         let is_of_member = members.any(|member| user_of(*member) == Some(user));
-        is_of_member || group.approval(device, now).is_some()
+        let mut departed = group.departed.values().flatten();
+        let is_of_departed = departed.any(|departed| departed == user);
+        is_of_member || is_of_departed || group.approval(device, now).is_some()
     }
 
     pub(super) fn entrance(

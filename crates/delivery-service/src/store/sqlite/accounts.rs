@@ -10,7 +10,7 @@ use super::{
         Device, Identity, Notice, Published, Registered, Result, StockedKeyPackage, Take, Taken,
     },
     columns::typed,
-    notices,
+    lists, notices,
     writer::Transaction,
 };
 use crate::limits::TAKES_PER_REQUESTER_MAX;
@@ -42,7 +42,13 @@ pub(super) fn register(
     }
     match device(db, *id)? {
         Some(known) if !known.is_of(certificate) => return Ok(Registered::DeviceTaken),
+        None if devices_of(db, user)?.len() >= limits::DEVICES_PER_USER_MAX => {
+            return Ok(Registered::TooMany);
+        }
         _ => {}
+    }
+    if !lists::allow(db, certificate)? {
+        return Ok(Registered::Unlisted);
     }
     db.prepare_cached("INSERT OR IGNORE INTO user VALUES (?1, ?2)")?
         .execute(params![user.as_str(), identity_key])?;
@@ -114,6 +120,15 @@ pub(super) fn device(db: &Connection, device: DeviceId) -> Result<Option<Device>
         })
         .optional()?;
     Ok(found)
+}
+
+/// A user's registered devices, in the order of their ids.
+pub(super) fn devices_of(db: &Connection, user: &UserId) -> Result<Vec<DeviceId>> {
+    let devices = db
+        .prepare_cached("SELECT device_id FROM device WHERE user_id = ?1 ORDER BY device_id")?
+        .query_map([user.as_str()], |row| typed(row, 0))?
+        .collect::<Result<_, _>>()?;
+    Ok(devices)
 }
 
 pub(super) fn publish(
@@ -188,10 +203,7 @@ pub(super) fn take(db: &Transaction<'_>, take: &Take<'_>) -> Result<Taken> {
     if identity_key(db, take.user)?.is_none() {
         return Ok(Taken::UnknownUser);
     }
-    let devices: Vec<DeviceId> = db
-        .prepare_cached("SELECT device_id FROM device WHERE user_id = ?1 ORDER BY device_id")?
-        .query_map([take.user.as_str()], |row| typed(row, 0))?
-        .collect::<Result<_, _>>()?;
+    let devices = devices_of(db, take.user)?;
     let mut packages = Vec::new();
     let mut fresh = Vec::new();
     for device in devices {

@@ -5,7 +5,8 @@ use conclave_protocol::{DeviceId, GroupId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    super::{GroupDeletion, Result},
+    super::{Departure, GroupDeletion, Result},
+    accounts,
     columns::typed,
     groups,
     writer::Transaction,
@@ -35,6 +36,7 @@ const OF_GROUP: &[&str] = &[
     "DELETE FROM tree WHERE group_id = ?1",
     "DELETE FROM blob WHERE group_id = ?1",
     "DELETE FROM membership WHERE group_id = ?1",
+    "DELETE FROM departed WHERE group_id = ?1",
     "DELETE FROM log WHERE group_id = ?1",
     "DELETE FROM delta WHERE group_id = ?1",
     "DELETE FROM snapshot WHERE group_id = ?1",
@@ -42,23 +44,46 @@ const OF_GROUP: &[&str] = &[
     "DELETE FROM mls_group WHERE group_id = ?1",
 ];
 
-pub(super) fn device(db: &Transaction<'_>, device: DeviceId) -> Result<()> {
+pub(super) fn device(db: &Transaction<'_>, device: DeviceId) -> Result<Departure> {
+    let mut departure = Departure::default();
+    depart(db, device, &mut departure)?;
+    Ok(departure)
+}
+
+/// Deletes a device, and notes that and where its leaves wait.
+pub(super) fn depart(
+    db: &Transaction<'_>,
+    device: DeviceId,
+    departure: &mut Departure,
+) -> Result<()> {
+    let groups: Vec<GroupId> = db
+        .prepare_cached(
+            "INSERT OR REPLACE INTO departed SELECT group_id, device_id, user_id
+             FROM membership JOIN device USING (device_id)
+             WHERE device_id = ?1 AND to_sequence IS NULL RETURNING group_id",
+        )?
+        .query_map([device.as_bytes()], |row| typed(row, 0))?
+        .collect::<Result<_, _>>()?;
+    departure.groups.extend(groups);
+    departure.devices.push(device);
     delete(db, OF_DEVICE, device.as_bytes())
 }
 
-pub(super) fn user(db: &Transaction<'_>, user: &UserId) -> Result<Vec<DeviceId>> {
-    let devices: Vec<DeviceId> = db
-        .prepare_cached("SELECT device_id FROM device WHERE user_id = ?1")?
-        .query_map([user.as_str()], |row| typed(row, 0))?
-        .collect::<Result<_, _>>()?;
-    for id in &devices {
-        device(db, *id)?;
+pub(super) fn user(db: &Transaction<'_>, user: &UserId) -> Result<Departure> {
+    let mut departure = Departure::default();
+    for device in accounts::devices_of(db, user)? {
+        depart(db, device, &mut departure)?;
     }
+    // Somebody else may get the name, and with it no way into these groups.
+    db.prepare_cached("UPDATE departed SET user_id = NULL WHERE user_id = ?1")?
+        .execute([user.as_str()])?;
+    db.prepare_cached("DELETE FROM device_list WHERE user_id = ?1")?
+        .execute([user.as_str()])?;
     db.prepare_cached("DELETE FROM blob WHERE user_id = ?1")?
         .execute([user.as_str()])?;
     db.prepare_cached("DELETE FROM user WHERE user_id = ?1")?
         .execute([user.as_str()])?;
-    Ok(devices)
+    Ok(departure)
 }
 
 pub(super) fn group(

@@ -4,7 +4,8 @@ use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, limits};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    super::{Delta, NewGroup, Page, Range, Result, Snapshot, TreePart},
+    super::{Delta, Going, NewGroup, Page, Range, Result, Snapshot, TreePart},
+    columns::typed,
     writer::Transaction,
 };
 use crate::ordering::Head;
@@ -65,7 +66,33 @@ pub(super) fn part(
          WHERE group_id = ?1 AND device_id = ?2 AND to_sequence IS NULL",
     )?
     .execute(params![group.as_bytes(), device.as_bytes(), to.0])?;
+    db.prepare_cached("DELETE FROM departed WHERE group_id = ?1 AND device_id = ?2")?
+        .execute(params![group.as_bytes(), device.as_bytes()])?;
     Ok(())
+}
+
+/// Notes that the leaf of a device that is no more waits to be removed.
+pub(super) fn depart(db: &Transaction<'_>, group: GroupId, device: DeviceId) -> Result<()> {
+    db.prepare_cached("INSERT OR REPLACE INTO departed VALUES (?1, ?2, NULL)")?
+        .execute(params![group.as_bytes(), device.as_bytes()])?;
+    Ok(())
+}
+
+pub(super) fn going(db: &Connection, group: GroupId) -> Result<Going> {
+    let devices = |query: &str| -> Result<Vec<DeviceId>> {
+        let devices = db
+            .prepare_cached(query)?
+            .query_map([group.as_bytes()], |row| typed(row, 0))?
+            .collect::<Result<_, _>>()?;
+        Ok(devices)
+    };
+    Ok(Going {
+        leaving: devices(
+            "SELECT sender FROM log JOIN mls_group USING (group_id, epoch)
+             WHERE group_id = ?1 AND kind = 2 ORDER BY log.sequence",
+        )?,
+        departed: devices("SELECT device_id FROM departed WHERE group_id = ?1 ORDER BY device_id")?,
+    })
 }
 
 pub(super) fn is_member(db: &Connection, group: GroupId, device: DeviceId) -> Result<bool> {

@@ -110,9 +110,11 @@ pub(super) fn may_join(
 ) -> Result<bool> {
     let is_of_member = db
         .prepare_cached(
-            "SELECT 1 FROM device JOIN membership USING (device_id)
-             WHERE group_id = ?1 AND to_sequence IS NULL
-             AND user_id = (SELECT user_id FROM device WHERE device_id = ?2)",
+            "WITH joining AS (SELECT user_id FROM device WHERE device_id = ?2)
+             SELECT 1 FROM device JOIN membership USING (device_id)
+             WHERE group_id = ?1 AND to_sequence IS NULL AND user_id = (SELECT * FROM joining)
+             UNION ALL SELECT 1 FROM departed
+             WHERE group_id = ?1 AND user_id = (SELECT * FROM joining)",
         )?
         .exists(params![group.as_bytes(), device.as_bytes()])?;
     Ok(is_of_member || approval(db, group, device, now)?.is_some())

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::{
     super::{Mail, MailboxItem, NewEntry, NewWelcome, Result, WaitingWelcome},
     columns::typed,
-    notices,
+    groups, notices,
     writer::Transaction,
 };
 use crate::ordering::Receipt;
@@ -36,6 +36,7 @@ pub(super) fn deliver(
     for (joiner, secrets) in &welcome.joiners {
         // A device may have been deleted since the Commit was checked.
         let Some(cursor) = notices::next_cursor(db, *joiner)? else {
+            groups::depart(db, entry.group, *joiner)?;
             continue;
         };
         put.execute(params![

@@ -12,6 +12,7 @@ mod deletion;
 mod groups;
 mod instances;
 mod invitations;
+mod lists;
 mod log;
 mod mailbox;
 mod notices;
@@ -23,15 +24,16 @@ mod writer;
 use std::path::Path;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, Epoch, GroupId, RequestId, UnixMillis, UserId, VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, UnixMillis, UserId,
+    VerifyingKey,
 };
 use rusqlite::Connection;
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Device, Entrance, Entry, Expiry, GroupDeletion, Identity,
-    Invitation, MailboxItem, NewBlob, NewEntry, NewGroup, NewInvitation, Notice, Notified, Page,
-    Published, Range, Registered, Result, Shown, Snapshot, StockedKeyPackage, Store, Take, Taken,
-    TreePart,
+    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, Expiry, Going,
+    GroupDeletion, Identity, Invitation, Listed, MailboxItem, NewBlob, NewEntry, NewGroup,
+    NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result, Shown, Snapshot,
+    StockedKeyPackage, Store, Take, Taken, TreePart,
 };
 use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
@@ -139,6 +141,14 @@ impl Store for SqliteStore {
 
     fn identity_key(&self, user: &UserId) -> Result<Option<VerifyingKey>> {
         self.read(|db| accounts::identity_key(db, user))
+    }
+
+    fn put_device_list(&self, list: &DeviceList) -> Result<Listed> {
+        self.write(|db| lists::put(db, list))
+    }
+
+    fn device_list(&self, user: &UserId) -> Result<Option<Vec<u8>>> {
+        self.read(|db| lists::newest(db, user))
     }
 
     fn take_key_packages(&self, take: &Take<'_>) -> Result<Taken> {
@@ -277,11 +287,15 @@ impl Store for SqliteStore {
         self.write(|db| invitations::approve(db, group, token_hash, asker, approval, now))
     }
 
-    fn delete_device(&self, device: DeviceId) -> Result<()> {
+    fn going(&self, group: GroupId) -> Result<Going> {
+        self.read(|db| groups::going(db, group))
+    }
+
+    fn delete_device(&self, device: DeviceId) -> Result<Departure> {
         self.write(|db| deletion::device(db, device))
     }
 
-    fn delete_user(&self, user: &UserId) -> Result<Vec<DeviceId>> {
+    fn delete_user(&self, user: &UserId) -> Result<Departure> {
         self.write(|db| deletion::user(db, user))
     }
 
