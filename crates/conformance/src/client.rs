@@ -4,6 +4,9 @@ pub(crate) mod identity;
 mod mls_rs;
 mod openmls;
 mod ours;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
 
 use crate::{engine::EngineName, vectors::shapes};
 
