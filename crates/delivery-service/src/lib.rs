@@ -7,6 +7,7 @@
 //! the group; then `ordering` decides, inside the one transaction in which the `store` appends the
 //! message with everything that belongs to it. `hub` wakes the live streams, which read the store
 //! as far as `access` lets them. The clock and the random generator are read at the edge.
+//! [`InProcess`] is the same service without its edge, for simulations.
 
 mod access;
 mod accounts;
@@ -21,6 +22,7 @@ mod follower;
 mod followers;
 mod groups;
 mod hub;
+mod in_process;
 mod limits;
 #[cfg(test)]
 mod measure;
@@ -37,6 +39,7 @@ mod wire;
 pub use backup::backup;
 pub use edge::{ClientVersion, Rate, RateLimits, Tls};
 pub use error::{BackupError, ServeError};
+pub use in_process::{Connection, InProcess};
 pub use registration::registration_code;
 pub use retention::Retention;
 pub use server::{Config, Registration, Server};

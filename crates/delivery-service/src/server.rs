@@ -22,6 +22,7 @@ use crate::{
     accounts::Accounts,
     auth::Authenticator,
     blobs::Blobs,
+    clock::Clock,
     edge::{Bounds, ClientVersion, Gate, RateLimits, Rates, Rules, Tls, listen},
     error::ServeError,
     folder::Folder,
@@ -260,6 +261,7 @@ fn service(
     let auth = Arc::new(Authenticator::new(identity.server_name, identity.secret));
     let rules = Rules::new(Arc::clone(&auth), Arc::clone(&rates), config.minimum_client);
     let rooms = Rooms {
+        clock: Clock::System,
         accounts: Accounts::new(
             Arc::clone(&store),
             Arc::clone(&hub),

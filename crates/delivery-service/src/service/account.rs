@@ -4,14 +4,14 @@ use conclave_rpc::{EdgeError, device_id, instance_nonce, request_id, v1};
 use tonic::{Response, Status};
 
 use super::{Authenticated, Service};
-use crate::{clock, error::Refusal, store::Shown};
+use crate::{error::Refusal, store::Shown};
 
 impl Service {
     pub(super) async fn register_device(
         &self,
         body: v1::RegisterRequest,
     ) -> Result<Response<v1::RegisterResponse>, Status> {
-        let now = clock::now();
+        let now = self.rooms.clock.now();
         self.job(move |rooms| {
             let proof = &body.proof_of_possession;
             let code = &body.registration_code;
@@ -30,7 +30,7 @@ impl Service {
         getrandom::fill(&mut random)
             .map_err(|_| Refusal::Internal("the system gives no randomness"))?;
         let auth = self.rooms.accounts.auth();
-        let challenge = auth.challenge(device, random, clock::now());
+        let challenge = auth.challenge(device, random, self.rooms.clock.now());
         Ok(Response::new(v1::RequestChallengeResponse {
             challenge: challenge.to_bytes().into(),
         }))
@@ -40,7 +40,7 @@ impl Service {
         &self,
         body: v1::AuthenticateRequest,
     ) -> Result<Response<v1::AuthenticateResponse>, Status> {
-        let now = clock::now();
+        let now = self.rooms.clock.now();
         let token = self
             .job(move |rooms| {
                 let accounts = &rooms.accounts;

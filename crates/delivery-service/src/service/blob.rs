@@ -8,7 +8,6 @@ use tonic::{Response, Status, Streaming};
 use super::{Authenticated, Events, Service};
 use crate::{
     blobs::{Announced, Upload},
-    clock,
     error::Refusal,
     limits::STREAM_EVENTS_MAX,
 };
@@ -61,7 +60,7 @@ impl Service {
                 })
                 .await?;
         }
-        self.job(move |rooms| rooms.blobs.finish(upload, clock::now()))
+        self.job(move |rooms| rooms.blobs.finish(upload, rooms.clock.now()))
             .await
     }
 

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
 use super::{Authenticated, Events, Service};
-use crate::{clock, groups::Opening, limits::STREAM_EVENTS_MAX};
+use crate::{groups::Opening, limits::STREAM_EVENTS_MAX};
 
 impl Service {
     pub(super) async fn send_group_info(
@@ -98,7 +98,7 @@ impl Service {
         &self,
         body: v1::DeleteUserRequest,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
-        let now = clock::now();
+        let now = self.rooms.clock.now();
         self.job(move |rooms| {
             let expires = UnixMillis(body.expires_millis);
             let accounts = &rooms.accounts;

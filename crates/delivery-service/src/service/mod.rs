@@ -21,7 +21,7 @@ use crate::{
     accounts::Accounts,
     auth::Caller,
     blobs::Blobs,
-    clock,
+    clock::Clock,
     edge::{Cost, Peer, Rates},
     error::Refusal,
     groups::Groups,
@@ -35,6 +35,7 @@ type Events<T> = ReceiverStream<Result<T, Status>>;
 
 /// What is behind the interface.
 pub(crate) struct Rooms {
+    pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) accounts: Accounts,
     pub(crate) groups: Groups,
@@ -81,7 +82,7 @@ impl Service {
         let caller = caller.ok_or(Refusal::Unauthenticated("no token"))?.device;
         Ok(Authenticated {
             caller,
-            now: clock::now(),
+            now: self.rooms.clock.now(),
             body: request.into_inner(),
         })
     }
@@ -141,7 +142,7 @@ impl DeliveryService for Service {
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         Ok(Response::new(v1::DescribeResponse {
             server_name: self.rooms.accounts.auth().server_name().to_owned(),
-            now_millis: clock::now().0,
+            now_millis: self.rooms.clock.now().0,
         }))
     }
 

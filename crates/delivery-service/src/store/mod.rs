@@ -11,7 +11,6 @@ mod entrance;
 mod instance;
 mod keeping;
 mod mail;
-#[cfg(test)]
 mod memory;
 mod sqlite;
 
@@ -31,7 +30,6 @@ pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
 pub(crate) use instance::{Instance, Shown};
 pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
-#[cfg(test)]
 pub(crate) use memory::MemoryStore;
 pub(crate) use sqlite::{OpenError, SqliteStore, copy};
 
