@@ -5,17 +5,17 @@ use std::{future::Future, sync::Mutex, time::Duration};
 
 use conclave_protocol::{
     Challenge, DeviceId, GroupId, MembershipIntent, RequestId, SigningKey, UnixMillis,
-    limits::{INTENT_LIFETIME, RATCHET_TREE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX},
+    limits::{INTENT_LIFETIME, RPC_MESSAGE_BYTES_MAX},
 };
 use conclave_rpc::{
-    AUTHORIZATION, BEARER, ErrorDetail, VERSION,
+    BEARER, ErrorDetail, VERSION,
     v1::{self, delivery_service_client::DeliveryServiceClient},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Request, Response, Status, Streaming,
-    metadata::{Ascii, MetadataValue},
+    Code, Request, Status, Streaming,
+    metadata::MetadataValue,
     service::interceptor::InterceptedService,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
@@ -24,6 +24,7 @@ use crate::{
     ClientError,
     entropy::random,
     local::Account,
+    perform::{Token, perform, signed},
     session::{Call, Rejection, Reply},
 };
 
@@ -60,7 +61,7 @@ pub(crate) struct Remote {
     service: Service,
     key: SigningKey,
     device: DeviceId,
-    token: Mutex<Option<MetadataValue<Ascii>>>,
+    token: Mutex<Option<Token>>,
 }
 
 impl Remote {
@@ -77,65 +78,14 @@ impl Remote {
 
     /// Asks the service what a session wants to know or done.
     pub(crate) async fn perform(&self, call: &Call) -> Result<Reply, Rejection> {
-        let answered = match call.clone() {
-            Call::Register(request) => self.register(request).await.map(Reply::Register),
-            Call::PublishKeyPackages(request) => self
-                .call(request, |mut service, request| async move {
-                    service.publish_key_packages(request).await
-                })
-                .await
-                .map(Reply::PublishKeyPackages),
-            Call::TakeKeyPackages(request) => self
-                .call(request, |mut service, request| async move {
-                    service.take_key_packages(request).await
-                })
-                .await
-                .map(Reply::TakeKeyPackages),
-            Call::ReadMailbox(request) => self
-                .call(request, |mut service, request| async move {
-                    service.read_mailbox(request).await
-                })
-                .await
-                .map(Reply::ReadMailbox),
-            Call::AcknowledgeMailbox(request) => self
-                .call(request, |mut service, request| async move {
-                    service.acknowledge_mailbox(request).await
-                })
-                .await
-                .map(Reply::AcknowledgeMailbox),
-            Call::FetchTree(request) => self.fetch_tree(request).await.map(Reply::FetchTree),
-            Call::FetchGroupInfo(request) => self
-                .fetch_group_info(request)
-                .await
-                .map(|(first, tree)| Reply::FetchGroupInfo(first, tree)),
-            Call::CreateGroup(request) => self
-                .call(request, |mut service, request| async move {
-                    service.create_group(request).await
-                })
-                .await
-                .map(Reply::CreateGroup),
-            Call::Submit(request) => self
-                .call(request, |mut service, request| async move {
-                    service.submit(request).await
-                })
-                .await
-                .map(Reply::Submit),
-            Call::ReadLog(request) => self
-                .call(request, |mut service, request| async move {
-                    service.read_log(request).await
-                })
-                .await
-                .map(Reply::ReadLog),
+        let answered = match call {
+            Call::Register(_) => self.retry(|| perform(&self.service, None, call)).await,
+            _ => {
+                self.authorised(|token| perform(&self.service, Some(token), call))
+                    .await
+            }
         };
         answered.map_err(|status| Rejection::from(&status))
-    }
-
-    async fn register(&self, request: v1::RegisterRequest) -> Result<v1::RegisterResponse, Status> {
-        self.retry(|| {
-            let (mut service, request) = (self.service.clone(), request.clone());
-            async move { service.register(request).await }
-        })
-        .await
     }
 
     /// Hands an intent to a member who is online, and says to whom.
@@ -154,44 +104,19 @@ impl Remote {
                 .into(),
         };
         let answer = self
-            .call(request, |mut service, request| async move {
-                service.submit_intent(request).await
+            .authorised(|token| {
+                let (mut service, request) = (self.service.clone(), request.clone());
+                async move {
+                    Ok(service
+                        .submit_intent(signed(request, token))
+                        .await?
+                        .into_inner())
+                }
             })
             .await
             .map_err(|status| self.error(&status))?;
         conclave_rpc::device_id(&answer.committer_device_id)
             .map_err(|error| ClientError::Protocol(error.to_string()))
-    }
-
-    async fn fetch_tree(&self, request: v1::FetchTreeRequest) -> Result<Vec<u8>, Status> {
-        let mut parts = self
-            .call(request, |mut service, request| async move {
-                service.fetch_tree(request).await
-            })
-            .await?;
-        let mut tree = Vec::new();
-        while let Some(part) = parts.message().await? {
-            join_part(&mut tree, &part.part)?;
-        }
-        Ok(tree)
-    }
-
-    async fn fetch_group_info(
-        &self,
-        request: v1::FetchGroupInfoRequest,
-    ) -> Result<(v1::FetchGroupInfoResponse, Vec<u8>), Status> {
-        let mut parts = self
-            .call(request, |mut service, request| async move {
-                service.fetch_group_info(request).await
-            })
-            .await?;
-        let (mut first, mut tree) = (None, Vec::new());
-        while let Some(part) = parts.message().await? {
-            join_part(&mut tree, &part.tree_part)?;
-            first.get_or_insert(part);
-        }
-        let first = first.ok_or_else(|| Status::internal("an empty answer"))?;
-        Ok((first, tree))
     }
 
     /// Opens the live stream of this device; further requests go into `requests`' other end.
@@ -200,8 +125,7 @@ impl Remote {
         requests: mpsc::Receiver<v1::StreamRequest>,
     ) -> Result<Streaming<v1::StreamResponse>, ClientError> {
         let token = self.token().await.map_err(|status| self.error(&status))?;
-        let mut request = Request::new(ReceiverStream::new(requests));
-        request.metadata_mut().insert(AUTHORIZATION, token);
+        let request = signed(ReceiverStream::new(requests), token);
         match self.service.clone().stream(request).await {
             Ok(response) => Ok(response.into_inner()),
             Err(status) => {
@@ -211,25 +135,13 @@ impl Remote {
         }
     }
 
-    /// Sends an authenticated request, with a fresh token and again where that can help.
-    async fn call<Q, A, F>(
-        &self,
-        request: Q,
-        send: impl Fn(Service, Request<Q>) -> F,
-    ) -> Result<A, Status>
+    /// Sends a request with a token, with a fresh one and again where that can help.
+    async fn authorised<A, F>(&self, send: impl Fn(Token) -> F) -> Result<A, Status>
     where
-        Q: Clone,
-        F: Future<Output = Result<Response<A>, Status>>,
+        F: Future<Output = Result<A, Status>>,
     {
-        let attempt = || async {
-            let mut attempt = Request::new(request.clone());
-            attempt
-                .metadata_mut()
-                .insert(AUTHORIZATION, self.token().await?);
-            send(self.service.clone(), attempt).await
-        };
-        let answer = self.retry(attempt).await;
-        match answer {
+        let attempt = || async { send(self.token().await?).await };
+        match self.retry(attempt).await {
             Err(status) if status.code() == Code::Unauthenticated => {
                 self.forget_token();
                 self.retry(attempt).await
@@ -240,13 +152,13 @@ impl Remote {
 
     async fn retry<A, F>(&self, attempt: impl Fn() -> F) -> Result<A, Status>
     where
-        F: Future<Output = Result<Response<A>, Status>>,
+        F: Future<Output = Result<A, Status>>,
     {
         let mut delays = RETRY_DELAYS.iter().copied();
         let mut waits = 0;
         loop {
             let status = match attempt().await {
-                Ok(response) => return Ok(response.into_inner()),
+                Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
             let delay = match asked_to_wait(&status) {
@@ -264,7 +176,7 @@ impl Remote {
         }
     }
 
-    async fn token(&self) -> Result<MetadataValue<Ascii>, Status> {
+    async fn token(&self) -> Result<Token, Status> {
         if let Some(token) = self.lock_token().clone() {
             return Ok(token);
         }
@@ -282,7 +194,7 @@ impl Remote {
             signature,
         };
         let token = service.authenticate(request).await?.into_inner().token;
-        let token: MetadataValue<Ascii> = format!("{BEARER}{token}")
+        let token: Token = format!("{BEARER}{token}")
             .parse()
             .map_err(|_| Status::internal("the server's token makes no sense"))?;
         *self.lock_token() = Some(token.clone());
@@ -293,7 +205,7 @@ impl Remote {
         *self.lock_token() = None;
     }
 
-    fn lock_token(&self) -> std::sync::MutexGuard<'_, Option<MetadataValue<Ascii>>> {
+    fn lock_token(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
         // Nothing panics while it is held, and a token is whole at any moment.
         self.token
             .lock()
@@ -362,14 +274,6 @@ fn spread(wait: Duration) -> Duration {
 
 fn is_passing(status: &Status) -> bool {
     status.code() == Code::Unavailable
-}
-
-fn join_part(tree: &mut Vec<u8>, part: &[u8]) -> Result<(), Status> {
-    if tree.len() + part.len() > RATCHET_TREE_BYTES_MAX {
-        return Err(Status::internal("the tree is too large"));
-    }
-    tree.extend_from_slice(part);
-    Ok(())
 }
 
 fn error_of(url: &str, status: &Status) -> ClientError {

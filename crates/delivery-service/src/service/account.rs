@@ -83,7 +83,7 @@ impl Service {
         &self,
         body: v1::PublishDeviceListRequest,
     ) -> Result<Response<v1::PublishDeviceListResponse>, Status> {
-        let now = clock::now();
+        let now = self.rooms.clock.now();
         self.job(move |rooms| rooms.accounts.publish_list(&body.device_list, now))
             .await?;
         Ok(Response::new(v1::PublishDeviceListResponse {}))
