@@ -160,3 +160,39 @@ fn welcome_keys(suite: CipherSuite, member: &MemberSecret) -> Result<(Secret, Se
         suite.expand_with_label(&secret, "nonce", &[], suite.nonce_len())?,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use conclave_mls_public::wire::Psk;
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        /// What a joiner is told has one encoding, which nothing may follow.
+        #[test]
+        fn group_secrets_survive_their_encoding(
+            joiner in vec(any::<u8>(), 0..70),
+            path in option::of(vec(any::<u8>(), 0..70)),
+            psks in vec((vec(any::<u8>(), 0..8), vec(any::<u8>(), 0..8)), 0..3),
+        ) {
+            let joiner = JoinerSecret::from_welcome(joiner.into());
+            let path = path.map(Secret::from);
+            let psks: Vec<_> = psks
+                .into_iter()
+                .map(|(name, nonce)| PreSharedKeyId {
+                    psk: Psk::External(name.into()),
+                    psk_nonce: nonce.into(),
+                })
+                .collect();
+            let mut bytes = encode(&GroupSecrets::new(&joiner, path.as_ref(), psks.clone())).unwrap();
+            let told: GroupSecrets = decode(&bytes).unwrap();
+            let same = told.joiner_secret().secret() == joiner.secret();
+            prop_assert!(same);
+            prop_assert_eq!(told.path_secret(), path);
+            prop_assert_eq!(told.psks(), psks);
+            bytes.push(0);
+            prop_assert!(decode::<GroupSecrets>(&bytes).is_err());
+        }
+    }
+}
