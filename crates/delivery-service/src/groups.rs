@@ -9,6 +9,7 @@ mod invite;
 #[cfg(test)]
 mod model;
 mod read;
+mod report;
 
 use std::sync::Arc;
 

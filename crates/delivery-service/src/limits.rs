@@ -163,5 +163,9 @@ pub(crate) const NOTICES_PER_DEVICE_MAX: usize = 256;
 /// Invitations of one group that have not expired.
 pub(crate) const INVITATIONS_PER_GROUP_MAX: usize = 1000;
 
+/// Reports of Commits that a group's log takes in one epoch, from as many devices: enough to show
+/// that it is not one member's fault, and few enough that a large group is not flooded by them.
+pub(crate) const REPORTS_PER_EPOCH_MAX: usize = 64;
+
 /// Devices that are tried for an intent: enough that one is a member and has room in its mailbox.
 pub(crate) const COMMITTERS_ASKED_MAX: usize = 16;

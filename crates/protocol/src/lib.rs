@@ -13,6 +13,7 @@
 mod approval;
 mod certificate;
 mod challenge;
+mod commit_report;
 mod content;
 mod device_list;
 mod ids;
@@ -24,6 +25,7 @@ mod signature;
 pub use approval::Approval;
 pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
 pub use challenge::{Challenge, KeyPossession, UserDeletion};
+pub use commit_report::{CommitReport, ReportedCommit};
 pub use content::{Content, ContentError};
 pub use device_list::{DeviceList, DeviceListError};
 pub use ids::{

@@ -72,7 +72,7 @@ impl Groups {
         Ok(Verdict::Overtaken)
     }
 
-    fn ask(
+    pub(super) fn ask(
         &self,
         request: &Request<'_>,
         submission: &Submission,

@@ -59,7 +59,7 @@ impl Groups {
     }
 
     /// Reads entries, of which the first has to be there still: a log has no gaps.
-    fn read_kept(&self, group: GroupId, page: Page) -> Result<Vec<Entry>, Refusal> {
+    pub(super) fn read_kept(&self, group: GroupId, page: Page) -> Result<Vec<Entry>, Refusal> {
         let entries = self.store.read_log(group, page)?;
         let first = entries.first().map(|entry| entry.sequence);
         if first == Some(page.after.next()) {

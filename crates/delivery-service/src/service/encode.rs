@@ -15,6 +15,7 @@ pub(super) fn log_entry(entry: Entry) -> v1::LogEntry {
         EntryKind::Commit => v1::EntryKind::Commit,
         EntryKind::Proposal => v1::EntryKind::Proposal,
         EntryKind::Application => v1::EntryKind::Application,
+        EntryKind::Report => v1::EntryKind::Report,
     };
     v1::LogEntry {
         sequence: entry.sequence.0,

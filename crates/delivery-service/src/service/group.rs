@@ -52,6 +52,19 @@ impl Service {
         }))
     }
 
+    pub(super) async fn take_report(
+        &self,
+        Authenticated { caller, now, body }: Authenticated<v1::ReportCommitRequest>,
+    ) -> Result<Response<v1::ReportCommitResponse>, Status> {
+        let group = group_id(&body.group_id)?;
+        let place = self
+            .job(move |rooms| rooms.groups.report(group, caller, &body.report, now))
+            .await?;
+        Ok(Response::new(v1::ReportCommitResponse {
+            sequence: place.unwrap_or_default().0,
+        }))
+    }
+
     pub(super) async fn read_entries(
         &self,
         Authenticated { caller, body, .. }: Authenticated<v1::ReadLogRequest>,

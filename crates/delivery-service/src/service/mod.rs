@@ -220,6 +220,14 @@ impl DeliveryService for Service {
         self.append(self.charge(request, Cost::Submission)?).await
     }
 
+    async fn report_commit(
+        &self,
+        request: Request<v1::ReportCommitRequest>,
+    ) -> Result<Response<v1::ReportCommitResponse>, Status> {
+        self.take_report(self.charge(request, Cost::Submission)?)
+            .await
+    }
+
     async fn read_log(
         &self,
         request: Request<v1::ReadLogRequest>,

@@ -62,6 +62,7 @@ contract![
     a_commit_brings_everything_or_nothing,
     deltas_last_until_the_snapshot_that_holds_them,
     pages_are_bounded,
+    a_report_is_an_entry_that_changes_nothing,
     notices_are_bounded_and_two_about_the_same_are_one,
     an_invitation_is_for_the_first_who_asks_once,
     what_waits_in_an_epoch_is_given_to_who_comes_in,
@@ -510,6 +511,26 @@ fn deltas_last_until_the_snapshot_that_holds_them(store: &dyn Store) {
     store.put_snapshot(GROUP, &snapshot(0, b"old")).unwrap();
     assert_eq!(store.snapshot(GROUP).unwrap(), Some(snapshot(1, b"one")));
     assert_eq!(deltas(), [delta(3, b"leave")]);
+}
+
+fn a_report_is_an_entry_that_changes_nothing(store: &dyn Store) {
+    found(store, 3);
+    let reporters = || store.reporters(GROUP).unwrap();
+    for number in [3, 2] {
+        let report = NewEntry {
+            effect: Effect::Report,
+            ..entry(number, number, 1)
+        };
+        store.append(&report).unwrap();
+    }
+    assert_eq!(reporters(), [device(3), device(2)]);
+    let (head, _) = store.access(GROUP, device(1)).unwrap().unwrap();
+    let head = (head.epoch, head.sequence, head.handshake);
+    assert_eq!(head, (Epoch(1), Sequence(3), Sequence(1)));
+    let log = store.read_log(GROUP, all()).unwrap();
+    assert_eq!(log[2].kind, EntryKind::Report);
+    store.append(&commit(1, 9, 1, &UNCHANGED)).unwrap();
+    assert_eq!(reporters(), [], "another epoch");
 }
 
 fn pages_are_bounded(store: &dyn Store) {

@@ -17,7 +17,7 @@ use conclave_protocol::{
 };
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, Expiry, Going,
+    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, EntryKind, Expiry, Going,
     GroupDeletion, Identity, Instance, Invitation, Listed, Mail, MailboxItem, NewBlob, NewEntry,
     NewGroup, NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result, Shown,
     Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
@@ -197,6 +197,12 @@ impl Store for MemoryStore {
         joins: Option<UnixMillis>,
     ) -> Result<Facts> {
         Ok(self.state().facts(group, sender, request, joins))
+    }
+
+    fn reporters(&self, group: GroupId) -> Result<Vec<DeviceId>> {
+        let state = self.state();
+        let group = state.groups.get(&group);
+        Ok(group.map_or(Vec::new(), |group| group.senders(EntryKind::Report)))
     }
 
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {

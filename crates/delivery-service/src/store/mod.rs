@@ -182,6 +182,8 @@ pub(crate) enum EntryKind {
     Proposal,
     /// An application message.
     Application,
+    /// A member's report of a Commit that it can't process.
+    Report,
 }
 
 /// An entry to be appended, if [`decide`](crate::ordering::decide) accepts it.
@@ -197,7 +199,7 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) submission: Submission,
     /// When it is accepted.
     pub(crate) accepted: UnixMillis,
-    /// The MLSMessage.
+    /// The MLSMessage, or the report.
     pub(crate) message: &'a [u8],
     /// What it does.
     pub(crate) effect: Effect<'a>,
@@ -216,6 +218,8 @@ pub(crate) enum Effect<'a> {
     Proposal { delta: &'a [u8] },
     /// An application message.
     Application,
+    /// A report of a Commit.
+    Report,
 }
 
 impl Effect<'_> {
@@ -224,13 +228,14 @@ impl Effect<'_> {
             Self::Commit { .. } => EntryKind::Commit,
             Self::Proposal { .. } => EntryKind::Proposal,
             Self::Application => EntryKind::Application,
+            Self::Report => EntryKind::Report,
         }
     }
 
     pub(crate) fn delta(&self) -> Option<&[u8]> {
         match self {
             Self::Commit { delta, .. } | Self::Proposal { delta } => Some(delta),
-            Self::Application => None,
+            Self::Application | Self::Report => None,
         }
     }
 }
@@ -274,7 +279,7 @@ pub(crate) struct Entry {
     pub(crate) sender: DeviceId,
     /// When it was accepted.
     pub(crate) accepted: UnixMillis,
-    /// The MLSMessage.
+    /// The MLSMessage, or the report.
     pub(crate) message: Vec<u8>,
 }
 
@@ -397,6 +402,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         request: RequestId,
         joins: Option<UnixMillis>,
     ) -> Result<Facts>;
+
+    /// The devices whose reports of Commits were taken in a group's current epoch.
+    fn reporters(&self, group: GroupId) -> Result<Vec<DeviceId>>;
 
     /// Decides on an entry and, if it is accepted, writes it with everything that belongs to it.
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict>;

@@ -213,6 +213,9 @@ impl Person {
 
     pub fn take_in(&mut self, entry: &v1::LogEntry) -> Option<String> {
         self.cursor = entry.sequence;
+        if entry.kind() == v1::EntryKind::Report {
+            return None;
+        }
         let at = UnixMillis(entry.accepted_millis);
         let processed = self.process(&entry.message, at).unwrap();
         match self.apply(processed) {

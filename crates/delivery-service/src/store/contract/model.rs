@@ -23,7 +23,7 @@ proptest! {
     #[test]
     fn stores_agree(
         steps in prop::collection::vec(
-            (1u8..4, 0u8..6, any::<bool>(), 0u64..4, 0u8..4, prop::option::of(0u64..6)), 1..40,
+            (1u8..4, 0u8..6, any::<bool>(), 0u64..4, 0u8..5, prop::option::of(0u64..6)), 1..40,
         ),
     ) {
         let (memory, sqlite) = (MemoryStore::default(), TemporaryStore::new());
@@ -42,6 +42,7 @@ proptest! {
             let effect = match kind {
                 0..2 => Effect::Commit { delta: b"delta", change: &change },
                 2 => Effect::Proposal { delta: b"delta" },
+                3 => Effect::Report,
                 _ => Effect::Application,
             };
             let mut entry = NewEntry { effect, ..entry(sender, number, epoch) };
@@ -71,6 +72,7 @@ proptest! {
 #[derive(Debug, Clone)]
 enum Step {
     Message(u8),
+    Report(u8),
     Commit(u8, bool),
     Propose(u8),
     Publish(u8, u8),
@@ -87,6 +89,7 @@ fn step() -> impl Strategy<Value = Step> {
     let who = 1u8..4;
     prop_oneof![
         who.clone().prop_map(Step::Message),
+        who.clone().prop_map(Step::Report),
         (who.clone(), any::<bool>()).prop_map(|(who, adds)| Step::Commit(who, adds)),
         who.clone().prop_map(Step::Propose),
         (who.clone(), 0u8..20).prop_map(|(who, number)| Step::Publish(who, number)),
@@ -113,6 +116,7 @@ impl Run<'_> {
         let now = UnixMillis(u64::from(at));
         match *step {
             Step::Message(who) => self.append(at, who, Effect::Application),
+            Step::Report(who) => self.append(at, who, Effect::Report),
             Step::Propose(who) => self.append(at, who, Effect::Proposal { delta: b"delta" }),
             Step::Commit(who, adds) => {
                 let change = if adds {
@@ -224,7 +228,9 @@ impl Run<'_> {
         });
         let trees = (0..40).map(|epoch| store.tree_part(GROUP, Epoch(epoch), 1).unwrap());
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            store.reporters(GROUP).unwrap(),
+            store.going(GROUP).unwrap(),
             store.read_log(GROUP, all()).unwrap(),
             store.read_deltas(GROUP, all()).unwrap(),
             store.snapshot(GROUP).unwrap(),

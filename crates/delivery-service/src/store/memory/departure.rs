@@ -31,11 +31,8 @@ impl State {
         let Some(group) = self.groups.get(&group) else {
             return Going::default();
         };
-        let waits = group.log.iter().filter(|entry| {
-            entry.epoch == group.head.epoch && matches!(entry.kind, EntryKind::Proposal)
-        });
         Going {
-            leaving: waits.map(|entry| entry.sender).collect(),
+            leaving: group.senders(EntryKind::Proposal),
             departed: group.departed.keys().copied().collect(),
         }
     }

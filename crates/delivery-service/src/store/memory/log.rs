@@ -6,8 +6,8 @@ use super::{Group, State};
 use crate::{
     ordering::{Applied, Facts, Receipt, Verdict, decide},
     store::{
-        Delta, Effect, Entry, EpochChange, Mail, MailboxItem, NewEntry, NewWelcome, Page, Range,
-        WaitingWelcome,
+        Delta, Effect, Entry, EntryKind, EpochChange, Mail, MailboxItem, NewEntry, NewWelcome,
+        Page, Range, WaitingWelcome,
     },
 };
 
@@ -93,6 +93,13 @@ impl Group {
     pub(super) fn has(&self, device: DeviceId) -> bool {
         let last = self.members.get(&device).and_then(|ranges| ranges.last());
         last.is_some_and(|range| range.to.is_none())
+    }
+
+    /// Who sent entries of a kind in this epoch.
+    pub(super) fn senders(&self, kind: EntryKind) -> Vec<DeviceId> {
+        let entries = self.log.iter();
+        let of_kind = entries.filter(|it| it.epoch == self.head.epoch && it.kind == kind);
+        of_kind.map(|entry| entry.sender).collect()
     }
 
     fn push(&mut self, entry: &NewEntry<'_>, sequence: Sequence) {

@@ -101,7 +101,7 @@ fn move_head(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> 
         entry.group.as_bytes(),
         sequence.0,
         i64::from(kind == EntryKind::Commit),
-        kind != EntryKind::Application,
+        entry.effect.delta().is_some(),
         entry.message.len(),
     ])?;
     Ok(())
@@ -157,6 +157,17 @@ pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<En
     Ok(entries)
 }
 
+pub(super) fn reporters(db: &Connection, group: GroupId) -> Result<Vec<DeviceId>> {
+    let reporters = db
+        .prepare_cached(
+            "SELECT sender FROM log JOIN mls_group USING (group_id, epoch)
+             WHERE group_id = ?1 AND kind = 4 ORDER BY log.sequence",
+        )?
+        .query_map([group.as_bytes()], |row| typed(row, 0))?
+        .collect::<Result<_, _>>()?;
+    Ok(reporters)
+}
+
 fn entry(row: &Row<'_>) -> Result<Entry> {
     Ok(Entry {
         sequence: Sequence(row.get(0)?),
@@ -173,6 +184,7 @@ fn number_of(kind: EntryKind) -> u8 {
         EntryKind::Commit => 1,
         EntryKind::Proposal => 2,
         EntryKind::Application => 3,
+        EntryKind::Report => 4,
     }
 }
 
@@ -181,6 +193,7 @@ fn kind_of(number: u8) -> Result<EntryKind> {
         1 => Ok(EntryKind::Commit),
         2 => Ok(EntryKind::Proposal),
         3 => Ok(EntryKind::Application),
+        4 => Ok(EntryKind::Report),
         _ => Err(StoreError::Corrupt("kind of a log entry")),
     }
 }

@@ -169,6 +169,10 @@ impl Store for SqliteStore {
         self.read(|db| log::facts(db, group, sender, request, joins))
     }
 
+    fn reporters(&self, group: GroupId) -> Result<Vec<DeviceId>> {
+        self.read(|db| log::reporters(db, group))
+    }
+
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {
         self.write(|db| log::append(db, entry))
     }
