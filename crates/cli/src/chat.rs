@@ -178,6 +178,7 @@ async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
     for group in groups {
         let standing = match group.standing {
             Standing::Creating => "not yet known to the server",
+            Standing::Joining => "joining",
             Standing::Member => "member",
             Standing::Leaving => "leaving",
             Standing::Ended => "ended",

@@ -116,6 +116,7 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
         EntryKind::Added(users) => format!("{time}  * {author} added {}", list(users)),
         EntryKind::Removed(users) => format!("{time}  * {author} removed {}", list(users)),
         EntryKind::Leaves => format!("{time}  * {author} leaves"),
+        EntryKind::Rejoined => format!("{time}  * a device of {author} came back with new keys"),
         EntryKind::Unreadable => format!("{time}  * {author} sent something that can't be read"),
         _ => format!("{time}  * {author} sent something that this version does not know"),
     }
@@ -135,6 +136,7 @@ fn entry_json(entry: &Entry) -> Value {
         EntryKind::Added(added) => ("added", Some(("users", users(added)))),
         EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
         EntryKind::Leaves => ("leaves", None),
+        EntryKind::Rejoined => ("rejoined", None),
         EntryKind::Unreadable => ("unreadable", None),
         _ => ("unknown", None),
     };

@@ -46,6 +46,9 @@ pub enum ClientError {
     /// The device is no longer a member.
     #[error("you are no longer a member of this group")]
     NotMember,
+    /// The device is still on its way into the group.
+    #[error("this device is still joining the group; try again")]
+    Joining,
     /// The device has asked to leave.
     #[error("you have asked to leave this group; it ends when another member's device confirms it")]
     Leaving,
@@ -68,6 +71,9 @@ pub enum ClientError {
          before you trust it"
     )]
     IdentityChanged(String),
+    /// The keys of this device were used elsewhere.
+    #[error("the folder of this device was copied or restored; it comes back with new keys")]
+    Copied,
     /// The group's cryptographic state refused.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -117,4 +123,15 @@ pub enum ClientError {
     /// The work was cut off because the program is ending.
     #[error("the program is shutting down")]
     ShuttingDown,
+}
+
+impl ClientError {
+    /// Whether it speaks of this device's database, so that trying again may help, and nothing but
+    /// that.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(_) | Self::Io(_) | Self::Engine(EngineError::State(_))
+        )
+    }
 }

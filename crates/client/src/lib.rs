@@ -31,6 +31,7 @@ mod perform;
 mod remote;
 pub mod session;
 mod types;
+mod waits;
 
 pub use client::Client;
 pub use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};

@@ -43,6 +43,8 @@ pub struct Group {
 pub enum Standing {
     /// Created here; the service does not know it yet.
     Creating,
+    /// About to join from outside: a Welcome could not be used.
+    Joining,
     /// A member.
     Member,
     /// A member that asked to leave.
@@ -55,6 +57,7 @@ impl Standing {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "creating",
+            Self::Joining => "joining",
             Self::Member => "member",
             Self::Leaving => "leaving",
             Self::Ended => "ended",
@@ -62,9 +65,15 @@ impl Standing {
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Creating, Self::Member, Self::Leaving, Self::Ended]
-            .into_iter()
-            .find(|standing| standing.as_str() == text)
+        [
+            Self::Creating,
+            Self::Joining,
+            Self::Member,
+            Self::Leaving,
+            Self::Ended,
+        ]
+        .into_iter()
+        .find(|standing| standing.as_str() == text)
     }
 }
 
@@ -106,6 +115,9 @@ pub enum EntryKind {
     Removed(Vec<UserId>),
     /// The author asked to leave.
     Leaves,
+    /// A device of the author came back into the group with new keys. Where it is this one, what
+    /// was said while it could not follow is missing before this line.
+    Rejoined,
     /// A message of a kind that this program does not know.
     Unknown,
     /// A message that could not be decrypted.
@@ -129,6 +141,15 @@ pub enum Event {
         /// Why, in a sentence.
         reason: String,
     },
+    /// This device can't follow a group any longer, and comes back by itself.
+    Resyncing {
+        /// The group.
+        group: GroupId,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// This device is back in a group.
+    Resynced(GroupId),
     /// Everything that was waiting has been read.
     CaughtUp,
     /// The connection was lost; it is being made again.

@@ -66,6 +66,15 @@ impl WriteSet {
         self.0.extend(later.0);
     }
 
+    /// The state as it would be with these writes applied, to ask about before they are.
+    #[must_use]
+    pub fn over<'a>(&'a self, state: &'a dyn State) -> impl State + 'a {
+        Ahead {
+            writes: self,
+            state,
+        }
+    }
+
     pub(crate) fn lookup(&self, key: &[u8]) -> Option<Option<&[u8]>> {
         self.0
             .get(key)
@@ -93,6 +102,21 @@ impl IntoIterator for WriteSet {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
+    }
+}
+
+/// See [`WriteSet::over`].
+struct Ahead<'a> {
+    writes: &'a WriteSet,
+    state: &'a dyn State,
+}
+
+impl State for Ahead<'_> {
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        match self.writes.lookup(key) {
+            Some(written) => Ok(written.map(<[u8]>::to_vec)),
+            None => self.state.read(key),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The groups that this device knows.
 
 use conclave_engine::EngineError;
-use conclave_protocol::{DeviceCertificate, GroupId, Sequence, UserId};
+use conclave_protocol::{DeviceCertificate, Epoch, GroupId, Sequence, UserId};
 use rusqlite::{OptionalExtension as _, Row, types::Type};
 
 use super::Tx;
@@ -68,6 +68,7 @@ impl Tx<'_> {
     pub(crate) fn require_member(&self, id: GroupId) -> Result<(), ClientError> {
         match self.group(id)?.map(|group| group.standing) {
             Some(Standing::Creating | Standing::Member) => Ok(()),
+            Some(Standing::Joining) => Err(ClientError::Joining),
             Some(Standing::Leaving) => Err(ClientError::Leaving),
             Some(Standing::Ended) => Err(ClientError::NotMember),
             None => Err(ClientError::UnknownGroup(id.to_string())),
@@ -98,6 +99,14 @@ impl Tx<'_> {
     pub(crate) fn epoch(&self, id: GroupId) -> Result<(u64, Vec<u8>), EngineError> {
         let epoch = self.engine.epoch(self, id)?;
         Ok((epoch.0, self.engine.epoch_authenticator(self, id)?))
+    }
+
+    /// The epoch alone; the first of all where the group's state is lost.
+    pub(crate) fn epoch_number(&self, id: GroupId) -> Result<Epoch, ClientError> {
+        match self.engine.epoch(self, id) {
+            Err(EngineError::State(error)) => Err(EngineError::from(error).into()),
+            epoch => Ok(epoch.unwrap_or_default()),
+        }
     }
 
     /// Whether a Commit of this device waits for the log's verdict.

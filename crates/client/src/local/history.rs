@@ -49,6 +49,7 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         EntryKind::Added(users) => ("added", join(users)),
         EntryKind::Removed(users) => ("removed", join(users)),
         EntryKind::Leaves => ("leaves", Vec::new()),
+        EntryKind::Rejoined => ("rejoined", Vec::new()),
         EntryKind::Unknown => ("unknown", Vec::new()),
         EntryKind::Unreadable => ("unreadable", Vec::new()),
     }
@@ -61,6 +62,7 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
         "added" => EntryKind::Added(split(&body)?),
         "removed" => EntryKind::Removed(split(&body)?),
         "leaves" => EntryKind::Leaves,
+        "rejoined" => EntryKind::Rejoined,
         "unreadable" => EntryKind::Unreadable,
         _ => EntryKind::Unknown,
     })

@@ -6,7 +6,7 @@ use conclave_engine::{EngineError, Processed};
 use conclave_protocol::{Content, DeviceAddress, DeviceId, GroupId, Sequence, UnixMillis, UserId};
 use conclave_rpc::{device_id, v1};
 
-use super::Tx;
+use super::{Reason, Tx};
 use crate::{ClientError, Entry, EntryKind, Event, Group, Member, Standing, intent::Intent};
 
 /// What came of a run of entries.
@@ -18,6 +18,10 @@ pub(crate) struct Run {
     pub(crate) has_leaves: bool,
     /// Whether an intent of this device landed.
     pub(crate) has_landed: bool,
+    /// Who sent what could not be read since something of another device could be.
+    pub(crate) unreadable: Vec<DeviceId>,
+    /// Whether something of another device could be read.
+    pub(crate) has_read: bool,
     /// What keeps the next entry from being taken in.
     pub(crate) problem: Option<ClientError>,
 }
@@ -25,13 +29,18 @@ pub(crate) struct Run {
 impl Tx<'_> {
     /// Takes in a run of entries and moves the cursor behind the last one. Entries before the
     /// cursor are passed over. Where one can't be taken in, those before it are, and the run says
-    /// what is wrong with it.
+    /// what is wrong with it; where this device can't follow the group any longer, it is noted.
     pub(crate) fn take_in(
         &self,
         id: GroupId,
         entries: &[v1::LogEntry],
+        now: UnixMillis,
     ) -> Result<Run, ClientError> {
         let mut run = Run::default();
+        // A group that is to be joined again is not followed until that has happened.
+        if self.resync_at(id)?.is_some() {
+            return Ok(run);
+        }
         let Some(mut group) = self.group(id)? else {
             return Ok(run);
         };
@@ -39,13 +48,17 @@ impl Tx<'_> {
             if entry.sequence <= group.cursor.0 || group.standing == Standing::Ended {
                 continue;
             }
-            if let Err(problem) = self.take_in_whole(&mut group, entry, &mut run) {
-                if is_local(&problem) {
-                    return Err(problem);
-                }
-                run.problem = Some(problem);
-                break;
+            let Err(problem) = self.take_in_whole(&mut group, entry, &mut run) else {
+                continue;
+            };
+            if problem.is_local() {
+                return Err(problem);
             }
+            match reason_to_resync(&problem) {
+                Some(reason) => run.events.extend(self.note_resync(id, &reason, now)?),
+                None => run.problem = Some(problem),
+            }
+            break;
         }
         Ok(run)
     }
@@ -64,10 +77,10 @@ impl Tx<'_> {
             cursor: Sequence(entry.sequence),
             ..group.clone()
         };
-        let told = run.events.len();
+        let (told, unreadable) = (run.events.len(), run.unreadable.len());
         self.sql.execute_batch("SAVEPOINT entry")?;
         let taken = self
-            .take_in_one(&mut after, entry, &mut run.events)
+            .take_in_one(&mut after, entry, run)
             .and_then(|own| self.set_cursor(after.id, after.cursor).map(|()| own));
         if let Ok(own) = taken {
             run.has_leaves |= entry.kind() == v1::EntryKind::Proposal;
@@ -75,6 +88,7 @@ impl Tx<'_> {
             *group = after;
         } else {
             run.events.truncate(told);
+            run.unreadable.truncate(unreadable);
             self.sql.execute_batch("ROLLBACK TO entry")?;
         }
         self.sql.execute_batch("RELEASE entry")?;
@@ -86,7 +100,7 @@ impl Tx<'_> {
         &self,
         group: &mut Group,
         entry: &v1::LogEntry,
-        events: &mut Vec<Event>,
+        run: &mut Run,
     ) -> Result<bool, ClientError> {
         let accepted = UnixMillis(entry.accepted_millis);
         let sender = device_id(&entry.sender_device_id)
@@ -99,7 +113,7 @@ impl Tx<'_> {
             group,
             sequence: Sequence(entry.sequence),
             accepted,
-            events,
+            events: &mut run.events,
         };
         let own = sender == self.own_certificate().address().device;
         if own && self.take_in_own(&mut line, &entry.message)? {
@@ -110,27 +124,61 @@ impl Tx<'_> {
             Ok(effects) => {
                 let processed = self.apply(effects)?;
                 self.take_in_processed(&mut line, processed)?;
+                run.has_read = true;
+                run.unreadable.clear();
             }
             // A message that nobody here can read must not stop the log.
             Err(error)
                 if entry.kind() == v1::EntryKind::Application && is_about_message(&error) =>
             {
+                run.unreadable.push(sender);
                 let author = self.author_of(id, sender)?;
                 line.add(self, author, EntryKind::Unreadable)?;
             }
+            // Nor one that asks for nothing: should a Commit refer to it, that one fails.
+            Err(error) if entry.kind() == v1::EntryKind::Proposal && is_about_message(&error) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(false)
     }
 
+    /// The service has a message that this device will not read in the log, since it has joined the
+    /// group again behind it: settles its intent, and keeps what was said.
+    pub(crate) fn landed_unread(
+        &self,
+        id: GroupId,
+        submission: &[u8],
+        reply: &v1::SubmitResponse,
+    ) -> Result<Vec<Event>, ClientError> {
+        let sequence = Sequence(reply.sequence);
+        if self.group(id)?.is_none_or(|group| sequence > group.cursor) {
+            return Ok(Vec::new());
+        }
+        let Some(Intent::Send(content)) = self.land_unread(id, submission, sequence)? else {
+            return Ok(Vec::new());
+        };
+        let Content::Text(text) = Content::from_bytes(&content) else {
+            return Ok(Vec::new());
+        };
+        let entry = Entry {
+            group: id,
+            sequence,
+            accepted: UnixMillis(reply.accepted_millis),
+            author: self.own_certificate().address().user.clone(),
+            kind: EntryKind::Text(text),
+        };
+        self.record(&entry)?;
+        Ok(vec![Event::Entry(entry)])
+    }
+
     /// An entry that this device submitted: the outbox knows what it was. Says whether it did.
     fn take_in_own(&self, line: &mut Line<'_>, message: &[u8]) -> Result<bool, ClientError> {
         let id = line.group.id;
-        let Some(landed) = self.land(id, message, line.sequence)? else {
+        let Some(intent) = self.land(id, message, line.sequence)? else {
             return Ok(false);
         };
         let me = self.own_certificate().address().user.clone();
-        match landed.intent {
+        match intent {
             Intent::Send(content) => {
                 self.take_in_content(line, me, Content::from_bytes(&content))?;
             }
@@ -176,10 +224,17 @@ impl Tx<'_> {
                 ..
             } => {
                 self.pin_all(added.iter())?;
+                if by == *self.own_certificate().address() {
+                    return Err(ClientError::Copied);
+                }
                 if removed_self {
                     self.end(line)?;
                 } else {
                     self.rebase(line.group.id)?;
+                }
+                // RFC 9420 §12.4.3.2: an external Commit that takes the place of its sender's leaf.
+                if removed.contains(&by) && !removed_self {
+                    return line.add(self, by.user, EntryKind::Rejoined);
                 }
                 let added = added
                     .into_iter()
@@ -187,11 +242,9 @@ impl Tx<'_> {
                 let removed = removed.into_iter().map(|DeviceAddress { user, .. }| user);
                 line.add_change(self, &by.user, distinct(added), distinct(removed))
             }
-            // The outbox no longer knows it, which only happens to a home that was copied.
-            Processed::OwnMessage => {
-                let me = self.own_certificate().address().user.clone();
-                line.add(self, me, EntryKind::Unreadable)
-            }
+            // The outbox does not know it, so it is of a copy of this home, or of this home before
+            // an older one was restored.
+            Processed::OwnMessage => Err(ClientError::Copied),
             Processed::OwnCommit => {
                 self.apply(self.engine.merge_pending(self, line.group.id)?)?;
                 Ok(())
@@ -313,10 +366,11 @@ fn is_about_message(error: &EngineError) -> bool {
     )
 }
 
-/// Whether an error speaks of this device's database, so that trying again may help.
-fn is_local(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::Database(_) | ClientError::Io(_) | ClientError::Engine(EngineError::State(_))
-    )
+/// Whether an error means that this device can't follow the group, whatever it does.
+fn reason_to_resync(error: &ClientError) -> Option<Reason> {
+    match error {
+        ClientError::Engine(_) => Some(Reason::behind(error.to_string())),
+        ClientError::Copied => Some(Reason::sure(error.to_string())),
+        _ => None,
+    }
 }

@@ -11,6 +11,7 @@ mod history;
 mod log;
 mod outbox;
 mod prepare;
+mod resync;
 mod schema;
 mod state;
 mod welcome;
@@ -30,7 +31,9 @@ pub use self::schema::Database;
 pub(crate) use self::{
     account::Account,
     groups::user_named,
+    log::Run,
     outbox::add_intents,
+    resync::Reason,
     welcome::{Wanted, welcome_group},
 };
 use crate::{ClientError, Registration};

@@ -25,12 +25,6 @@ const OUTCOMES_KEPT: i64 = 1000;
 /// How an intent ended.
 pub(crate) type Outcome = Result<Receipt, String>;
 
-/// A row that the log has just settled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Landed {
-    pub(crate) intent: Intent,
-}
-
 /// A row that is not settled.
 pub(super) struct Item {
     pub(super) id: i64,
@@ -135,13 +129,32 @@ impl Tx<'_> {
         self.settle(row, Sequence(0))
     }
 
-    /// Makes a prepared row queued again: its bytes are of an epoch that has passed.
+    /// Makes a prepared row queued again: its bytes are of an epoch that has passed. Where it is not
+    /// known whether they were accepted in that epoch, the service is asked first.
     pub(crate) fn rebase(&self, group: GroupId) -> Result<(), ClientError> {
         if self.engine.has_pending_commit(self, group)? {
             self.apply(self.engine.discard_pending(self, group)?)?;
         }
         self.sql.execute(
             "UPDATE outbox SET submission = NULL, message = NULL, rebased = rebased + 1
+             WHERE group_id = ? AND submission IS NOT NULL AND landed IS NULL AND is_unsure = 0",
+            [group.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// The service has said that the bytes of a row were not accepted.
+    pub(crate) fn came_second(&self, group: GroupId, row: i64) -> Result<(), ClientError> {
+        self.sql
+            .execute("UPDATE outbox SET is_unsure = 0 WHERE id = ?", [row])?;
+        self.rebase(group)
+    }
+
+    /// This device has joined the group again and will not read what the log held before, its own
+    /// messages among it.
+    pub(super) fn will_not_read(&self, group: GroupId) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE outbox SET is_unsure = 1
              WHERE group_id = ? AND submission IS NOT NULL AND landed IS NULL",
             [group.as_bytes()],
         )?;
@@ -224,7 +237,7 @@ impl Tx<'_> {
         group: GroupId,
         message: &[u8],
         at: Sequence,
-    ) -> Result<Option<Landed>, ClientError> {
+    ) -> Result<Option<Intent>, ClientError> {
         let Some(item) = self.first_item(group)? else {
             return Ok(None);
         };
@@ -236,19 +249,34 @@ impl Tx<'_> {
         if !matches {
             return Ok(None);
         }
+        self.settle_item(item, at).map(Some)
+    }
+
+    /// The first row, where the service has exactly this submission of it.
+    pub(super) fn land_unread(
+        &self,
+        group: GroupId,
+        submission: &[u8],
+        at: Sequence,
+    ) -> Result<Option<Intent>, ClientError> {
+        let item = self.first_item(group)?;
+        match item.filter(|item| item.submission.as_deref() == Some(submission)) {
+            Some(item) => self.settle_item(item, at).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn settle_item(&self, item: Item, at: Sequence) -> Result<Intent, ClientError> {
         if item.completes {
             self.settle(item.id, at)?;
-            return Ok(Some(Landed {
-                intent: item.intent,
-            }));
+            return Ok(item.intent);
         }
         self.sql.execute(
-            "UPDATE outbox SET submission = NULL, message = NULL, completes = 1 WHERE id = ?",
+            "UPDATE outbox SET submission = NULL, message = NULL, completes = 1, is_unsure = 0
+             WHERE id = ?",
             [item.id],
         )?;
-        Ok(Some(Landed {
-            intent: Intent::Confirm,
-        }))
+        Ok(Intent::Confirm)
     }
 
     pub(super) fn set_submission(
@@ -259,7 +287,8 @@ impl Tx<'_> {
         completes: bool,
     ) -> Result<(), ClientError> {
         self.sql.execute(
-            "UPDATE outbox SET submission = ?, message = ?, completes = ? WHERE id = ?",
+            "UPDATE outbox SET submission = ?, message = ?, completes = ?, is_unsure = 0
+             WHERE id = ?",
             (submission, message, completes, row),
         )?;
         Ok(())

@@ -7,13 +7,43 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
+
+const SCHEMA_3: &str = "
+    -- Groups that have to be joined again, or had to be.
+    CREATE TABLE resyncs (
+        group_id   BLOB PRIMARY KEY,
+        reason     TEXT NOT NULL,
+        is_sure    INTEGER NOT NULL,
+        is_due     INTEGER NOT NULL,
+        attempts   INTEGER NOT NULL,
+        -- Where one is due, the earliest time of the next attempt; else the end of the last one.
+        at_millis  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- External Commits that wait for the log's verdict, and what they write if they are accepted.
+    CREATE TABLE pending_joins (
+        group_id        BLOB PRIMARY KEY,
+        submission      BLOB NOT NULL,
+        message         BLOB NOT NULL,
+        after_sequence  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pending_writes (
+        group_id  BLOB NOT NULL,
+        key       BLOB NOT NULL,
+        value     BLOB,
+        PRIMARY KEY (group_id, key)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Whether a submission may have been accepted in a part of the log that will not be read.
+    ALTER TABLE outbox ADD COLUMN is_unsure INTEGER NOT NULL DEFAULT 0;
+";
 
 const SCHEMA_1: &str = "
     -- Who this device is and where it is registered; one row.
@@ -160,7 +190,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
-    let migrations = [SCHEMA_1, SCHEMA_2];
+    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {
         transaction.execute_batch(migration)?;

@@ -4,7 +4,7 @@ use conclave_engine::EngineError;
 use conclave_protocol::{GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
 use conclave_rpc::{group_id, v1};
 
-use super::Tx;
+use super::{Reason, Tx};
 use crate::{ClientError, Entry, EntryKind, Event, Group, Standing};
 
 /// What to do with a Welcome.
@@ -55,7 +55,9 @@ impl Tx<'_> {
         let Some(group) = self.group(welcome_group(welcome)?)? else {
             return Ok(Wanted::Yes);
         };
-        Ok(if group.cursor.0 >= welcome.sequence {
+        // What was joined from outside lies behind every Welcome before it.
+        let comes_back = group.standing == Standing::Joining || self.resync_at(group.id)?.is_some();
+        Ok(if group.cursor.0 >= welcome.sequence || comes_back {
             Wanted::No
         } else if group.standing == Standing::Ended {
             Wanted::Yes
@@ -70,13 +72,18 @@ impl Tx<'_> {
         &self,
         welcome: &v1::Welcome,
         ratchet_tree: &[u8],
+        now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
         let id = welcome_group(welcome)?;
         let effects = match self.engine.join(self, &welcome.welcome, ratchet_tree) {
             Ok(effects) if effects.value.group == id => effects,
             Ok(_) => return Ok(refused(id, &EngineError::WrongGroup)),
-            Err(error) if is_fault_of_welcome(&error) => return Ok(refused(id, &error)),
-            Err(error) => return Err(error.into()),
+            Err(error @ EngineError::State(_)) => return Err(error.into()),
+            // This device is in the group all the same, so it comes in from outside.
+            Err(error) if is_unusable(&error) => {
+                return self.join_from_outside(welcome, &error, now);
+            }
+            Err(error) => return Ok(refused(id, &error)),
         };
         let roster = effects.value.roster.iter();
         match self.pin_all(roster.map(|member| &member.certificate)) {
@@ -104,6 +111,24 @@ impl Tx<'_> {
         Ok(vec![Event::Joined(id), Event::Entry(entry)])
     }
 
+    /// Joins by an external Commit where a Welcome, or the tree that belongs to it, is of no use.
+    pub(crate) fn join_from_outside(
+        &self,
+        welcome: &v1::Welcome,
+        reason: &dyn std::error::Error,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        let id = welcome_group(welcome)?;
+        let name = self.group(id)?.and_then(|group| group.name);
+        self.put_group(&Group {
+            id,
+            name,
+            standing: Standing::Joining,
+            cursor: Sequence(welcome.sequence),
+        })?;
+        self.note_resync(id, &Reason::sure(reason.to_string()), now)
+    }
+
     /// Whether somebody who leaves this group waits for a Commit of another member.
     pub(crate) fn has_leaves(&self, group: &Group) -> Result<bool, ClientError> {
         Ok(group.standing == Standing::Member
@@ -122,16 +147,11 @@ fn refused(group: GroupId, error: &dyn std::error::Error) -> Vec<Event> {
     }]
 }
 
-fn is_fault_of_welcome(error: &EngineError) -> bool {
+/// Whether the Welcome is one that this device can't open, whatever the group is like: its secrets
+/// are of a state that was lost, or whoever made it made it wrong.
+fn is_unusable(error: &EngineError) -> bool {
     matches!(
         error,
-        EngineError::Malformed
-            | EngineError::NotForThisDevice
-            | EngineError::GroupExists
-            | EngineError::Invalid(_)
-            | EngineError::Certificate(_)
-            | EngineError::Rules(_)
-            | EngineError::Violation(_)
-            | EngineError::WrongGroup
+        EngineError::NotForThisDevice | EngineError::Undecryptable
     )
 }

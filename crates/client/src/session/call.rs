@@ -116,6 +116,18 @@ impl Rejection {
         )
     }
 
+    /// Whether the service says that the caller has no business in what it asked for, or does not
+    /// know it.
+    pub(super) fn is_denial(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: Code::NotFound | Code::PermissionDenied,
+                ..
+            }
+        )
+    }
+
     /// What the application is told; `url` is the service's address.
     pub(crate) fn into_error(self, url: &str) -> ClientError {
         match self {

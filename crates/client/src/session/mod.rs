@@ -19,8 +19,10 @@
 //! from the [`Seed`]; that of OpenMLS comes from the system.
 
 mod call;
+mod follow;
 mod next;
 mod pace;
+mod rejoin;
 mod state;
 mod take;
 mod verbs;
@@ -228,7 +230,7 @@ impl Session {
     /// home has joined.
     fn look_at_groups(&mut self) -> Result<(), ClientError> {
         for group in self.local.read(|tx| tx.groups())? {
-            self.note_group(&group);
+            self.refresh(group.id)?;
         }
         Ok(())
     }

@@ -128,8 +128,11 @@ impl Session {
         let Some(progress) = self.groups.get_mut(&id) else {
             return Ok(None);
         };
+        if progress.is_out() {
+            return self.next_of_rejoin(id, now);
+        }
         match progress.standing {
-            Standing::Ended => Ok(None),
+            Standing::Ended | Standing::Joining => Ok(None),
             Standing::Creating => self.next_of_outbox(id, now),
             Standing::Member | Standing::Leaving => {
                 // What is behind the log is of a past epoch, so nothing is sent before it is read.

@@ -3,53 +3,12 @@
 
 use std::time::Duration;
 
-use conclave_protocol::UnixMillis;
+use conclave_protocol::{DeviceId, UnixMillis};
 
-use crate::{ClientError, Standing};
-
-/// The first and the longest wait after the service could not be reached. The longest is what a
-/// person waits without asking why.
-pub(super) const SERVICE_WAITS: Waits = Waits::new(500, 30_000);
-
-/// Waits after a group's log could not be read.
-pub(super) const LOG_WAITS: Waits = Waits::new(500, 60_000);
-
-/// Waits after another member's Commit came first: a Commit takes tens of milliseconds, and as many
-/// members may race as are online.
-pub(super) const RACE_WAITS: Waits = Waits::new(40, 5_000);
-
-/// The longest wait before this device confirms that somebody leaves. Every device online waits a
-/// random part of it, so that most find it done already.
-pub(super) const CONFIRM_WAIT: Duration = Duration::from_secs(1);
-
-/// The range in which waits double, from the first to the longest.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waits {
-    first_millis: u64,
-    longest_millis: u64,
-}
-
-impl Waits {
-    const fn new(first_millis: u64, longest_millis: u64) -> Self {
-        Self {
-            first_millis,
-            longest_millis,
-        }
-    }
-
-    /// The wait after so many failures, of which `share` picks a part between half and all: those
-    /// who failed together do not come back together.
-    pub(super) fn after(self, failures: u32, share: u16) -> Duration {
-        let doubled = self.first_millis << failures.saturating_sub(1).min(32);
-        let whole = doubled.min(self.longest_millis);
-        Duration::from_millis(whole / 2 + part(whole / 2, share))
-    }
-}
-
-/// The part of `whole` that `share` of 65,536 is.
-pub(super) fn part(whole: u64, share: u16) -> u64 {
-    (whole * u64::from(share)) >> 16
-}
+use crate::{
+    ClientError, Standing,
+    waits::{Waits, part},
+};
 
 /// Failures in a row, and when to try again.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,6 +75,18 @@ impl Due {
     }
 }
 
+/// How an external Commit that waits for the log's verdict stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Join {
+    /// To be submitted, perhaps once more.
+    Unsent,
+    /// The service has it, or has refused it; the log says which.
+    Sent {
+        /// Whether the service said that it has it.
+        is_accepted: bool,
+    },
+}
+
 /// What is to be done for one group.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -128,6 +99,11 @@ pub(super) struct Progress {
     pub(super) leaves: Due,
     /// When this device confirms that somebody leaves.
     pub(super) confirm_at: Option<UnixMillis>,
+    /// When to come back by an external Commit, where that is needed.
+    pub(super) resync_at: Option<UnixMillis>,
+    pub(super) join: Option<Join>,
+    /// Whose messages could not be read, and how many, since one could be.
+    pub(super) unreadable: Vec<DeviceId>,
     /// What keeps the group from going on.
     pub(super) problem: Option<ClientError>,
 }
@@ -142,6 +118,9 @@ impl Progress {
             outbox_backoff: Backoff::default(),
             leaves: Due::NOW,
             confirm_at: None,
+            resync_at: None,
+            join: None,
+            unreadable: Vec::new(),
             problem: None,
         }
     }
@@ -160,6 +139,12 @@ impl Progress {
             return None;
         }
         let log = self.log_backoff.not_before();
+        if self.join.is_some() {
+            return Some(log);
+        }
+        if self.resync_at.is_some() {
+            return self.resync_at;
+        }
         let log = self.log.is_due().then_some(log);
         let outbox = self.outbox.is_due();
         let outbox = outbox.then_some(self.outbox_backoff.not_before());
@@ -170,17 +155,6 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_double_up_to_the_longest_and_never_vanish() {
-        let waits = Waits::new(100, 1000);
-        let millis = |failures, share| waits.after(failures, share).as_millis();
-        assert_eq!((millis(1, 0), millis(1, u16::MAX)), (50, 99));
-        assert_eq!((millis(2, 0), millis(3, 0)), (100, 200));
-        for failures in 5..80 {
-            assert_eq!(millis(failures, 0), 500);
-        }
-    }
 
     #[test]
     fn what_becomes_due_while_it_is_asked_for_stays_due() {

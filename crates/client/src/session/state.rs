@@ -15,6 +15,10 @@ pub struct IntentId(pub(crate) i64);
 pub enum State {
     /// Made here; the service does not know it yet.
     Creating,
+    /// About to join from outside: nothing can be read yet.
+    Joining,
+    /// This device can't follow the group; it comes back by an external Commit.
+    Resyncing,
     /// The log is not read to its end, as far as is known.
     CatchingUp,
     /// A Commit of this device waits for the log's verdict.
@@ -35,9 +39,12 @@ impl Session {
             return Ok(None);
         };
         let reads = |it: &super::Progress| it.log.is_due();
+        let is_out = self.groups.get(&group).is_some_and(super::Progress::is_out);
         Ok(Some(match known.standing {
             Standing::Creating => State::Creating,
+            Standing::Joining => State::Joining,
             Standing::Ended => State::Removed,
+            Standing::Member | Standing::Leaving if is_out => State::Resyncing,
             Standing::Member | Standing::Leaving => {
                 if self.groups.get(&group).is_none_or(reads) {
                     State::CatchingUp

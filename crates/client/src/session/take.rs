@@ -1,17 +1,15 @@
 //! Taking in what the service answered.
 
-use conclave_protocol::{GroupId, UnixMillis, limits::KEY_PACKAGE_STOCK};
+use conclave_protocol::{Epoch, GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
 use conclave_rpc::v1::{self, mailbox_item::Item, submit_request::Body};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Call, Hint, Rejection, Reply, Session, Stock,
-    pace::{CONFIRM_WAIT, LOG_WAITS, Progress, RACE_WAITS, SERVICE_WAITS, part},
-};
+use super::{Call, Rejection, Reply, Session, Stock, pace::Progress};
 use crate::{
     ClientError, Event, Standing,
-    local::{Wanted, welcome_group},
+    local::{Reason, Wanted, welcome_group},
+    waits::{RACE_WAITS, SERVICE_WAITS},
 };
 
 /// How often a tree that is not the one that was asked for is asked for again.
@@ -32,10 +30,7 @@ impl Session {
     ) -> Result<Vec<Event>, ClientError> {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(rejection) => {
-                self.take_rejection(call, &rejection, now)?;
-                return Ok(Vec::new());
-            }
+            Err(rejection) => return self.take_rejection(call, &rejection, now),
         };
         self.service.clear();
         match (call, reply) {
@@ -63,35 +58,14 @@ impl Session {
             (Call::CreateGroup(request), Reply::CreateGroup(_)) => {
                 self.take_created(request).map(no_events)
             }
-            (Call::Submit(request), Reply::Submit(_)) => {
-                self.log_is_due(&request.group_id);
-                Ok(Vec::new())
+            (Call::FetchGroupInfo(asked), Reply::FetchGroupInfo(first, tree)) => {
+                self.take_opening(asked, &first, &tree, now)
             }
+            (Call::Submit(request), Reply::Submit(reply)) => self.take_accepted(request, &reply),
             (Call::ReadLog(asked), Reply::ReadLog(page)) => self.take_log(asked, &page, now),
             _ => Err(ClientError::Protocol(
                 "an answer to another question".into(),
             )),
-        }
-    }
-
-    /// Takes in an entry that a live stream brought, where it is the next one; otherwise it is only
-    /// a hint that the log has grown.
-    ///
-    /// # Errors
-    /// Those of [`Self::take_in`].
-    pub fn take_entry(
-        &mut self,
-        id: GroupId,
-        entry: &v1::LogEntry,
-        now: UnixMillis,
-    ) -> Result<Vec<Event>, ClientError> {
-        let known = self.local.read(|tx| tx.group(id))?;
-        match known.map(|group| group.cursor.next().0) {
-            Some(next) if next > entry.sequence => Ok(Vec::new()),
-            Some(next) if next == entry.sequence => {
-                self.take_entries(id, std::slice::from_ref(entry), now)
-            }
-            _ => self.hint(Hint::Group(id)).map(no_events),
         }
     }
 
@@ -100,7 +74,7 @@ impl Session {
         call: &Call,
         rejection: &Rejection,
         now: UnixMillis,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Vec<Event>, ClientError> {
         let share = self.share();
         match rejection {
             Rejection::RateLimited(wait) => self.service.wait(now, *wait, share),
@@ -109,10 +83,10 @@ impl Session {
             }
             Rejection::Refused { .. } | Rejection::WrongEpoch { .. } | Rejection::TooLate => {
                 self.service.clear();
-                self.take_refusal(call, rejection, now)?;
+                return self.take_refusal(call, rejection, now);
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// The service has decided, against what was asked.
@@ -121,16 +95,22 @@ impl Session {
         call: &Call,
         rejection: &Rejection,
         now: UnixMillis,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Vec<Event>, ClientError> {
         let reason = rejection.clone().into_error("").to_string();
         match (call, rejection) {
             (Call::Register(_), _) => self.registration_refused = true,
-            (Call::Submit(request), Rejection::WrongEpoch { .. }) => {
-                self.take_wrong_epoch(request, now)?;
+            (Call::Submit(request), Rejection::WrongEpoch { current, head }) => {
+                if !self.take_join_answer(request, false)? {
+                    return self.take_wrong_epoch(request, *current, *head, now);
+                }
             }
             (Call::Submit(request), _) => {
-                let submission = request.encode_to_vec();
-                self.give_up(&request.group_id, &submission, &reason)?;
+                if self.take_join_answer(request, false)? {
+                    return self.of_group(&request.group_id, |session, id| {
+                        session.take_rejoin_refusal(id, call, rejection, now)
+                    });
+                }
+                self.give_up(&request.group_id, &request.encode_to_vec(), &reason)?;
                 self.log_is_due(&request.group_id);
             }
             (Call::CreateGroup(request), _) => {
@@ -144,23 +124,72 @@ impl Session {
                     })?;
             }
             (Call::ReadLog(request), _) => {
-                self.log_failed(&request.group_id, rejection.clone().into_error(""), now);
+                return self.of_group(&request.group_id, |session, id| {
+                    session.take_unreadable_log(id, rejection, now)
+                });
             }
+            (Call::FetchGroupInfo(request), _) => {
+                return self.of_group(&request.group_id, |session, id| {
+                    session.take_rejoin_refusal(id, call, rejection, now)
+                });
+            }
+            (Call::FetchTree(request), _) => return self.take_lost_tree(request, rejection, now),
             // Whatever it was, it must not be asked for again and again.
             _ => self.service.fail(now, SERVICE_WAITS, self.share()),
         }
-        Ok(())
+        Ok(Vec::new())
+    }
+
+    /// The tree of a Welcome is gone, so the Welcome is of no use.
+    fn take_lost_tree(
+        &mut self,
+        asked: &v1::FetchTreeRequest,
+        rejection: &Rejection,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        let awaited = self.mail.welcome();
+        let Some(welcome) = awaited.filter(|it| it.tree_hash == asked.tree_hash) else {
+            return Ok(Vec::new());
+        };
+        let reason = rejection.clone().into_error("");
+        let events = self
+            .local
+            .write(|tx| tx.join_from_outside(welcome, &reason, now))?;
+        self.mail.pop();
+        self.look_at_groups()?;
+        Ok(events)
+    }
+
+    /// The service has the message. The log says so too, unless this device has joined again since:
+    /// then it will not read the entry, and this answer settles the intent.
+    fn take_accepted(
+        &mut self,
+        request: &v1::SubmitRequest,
+        reply: &v1::SubmitResponse,
+    ) -> Result<Vec<Event>, ClientError> {
+        if self.take_join_answer(request, true)? {
+            return Ok(Vec::new());
+        }
+        self.log_is_due(&request.group_id);
+        self.of_group(&request.group_id, |session, id| {
+            let submission = request.encode_to_vec();
+            session
+                .local
+                .write(|tx| tx.landed_unread(id, &submission, reply))
+        })
     }
 
     /// Another Commit came first: the intent is made anew, once the log has been read.
     fn take_wrong_epoch(
         &mut self,
         request: &v1::SubmitRequest,
+        current: Epoch,
+        head: Sequence,
         now: UnixMillis,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Vec<Event>, ClientError> {
         let share = self.share();
         let Some((id, progress)) = self.progress(&request.group_id) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         progress.log.set();
         // Messages do not race: whoever comes second is not turned away.
@@ -168,10 +197,21 @@ impl Session {
             progress.outbox_backoff.fail(now, RACE_WAITS, share);
         }
         let submission = request.encode_to_vec();
-        self.local.write(|tx| match tx.row_of(id, &submission)? {
-            Some(_) => tx.rebase(id),
-            None => Ok(()),
-        })
+        let (own, cursor) = self.local.write(|tx| {
+            let Some(row) = tx.row_of(id, &submission)? else {
+                // It was made anew already.
+                return Ok((current, Sequence(0)));
+            };
+            let cursor = tx.group(id)?.map(|group| group.cursor);
+            let epoch = tx.epoch_number(id)?;
+            tx.came_second(id, row)?;
+            Ok((epoch, cursor.unwrap_or(head)))
+        })?;
+        if own > current || (own < current && cursor >= head) {
+            let reason = Reason::behind("the service is in another epoch");
+            return self.resync(id, &reason, now);
+        }
+        Ok(Vec::new())
     }
 
     fn give_up(&mut self, group: &[u8], bytes: &[u8], reason: &str) -> Result<(), ClientError> {
@@ -276,7 +316,7 @@ impl Session {
             return Ok(Vec::new());
         }
         let events = self.local.write(|tx| match tx.wants(welcome)? {
-            Wanted::Yes => tx.join(welcome, tree),
+            Wanted::Yes => tx.join(welcome, tree, now),
             Wanted::No | Wanted::AfterLog => Ok(Vec::new()),
         })?;
         self.mail.pop();
@@ -286,68 +326,15 @@ impl Session {
         Ok(events)
     }
 
-    fn take_log(
+    /// Does something for the group of a request, where it is known.
+    fn of_group(
         &mut self,
-        asked: &v1::ReadLogRequest,
-        page: &v1::ReadLogResponse,
-        now: UnixMillis,
+        group: &[u8],
+        work: impl FnOnce(&mut Self, GroupId) -> Result<Vec<Event>, ClientError>,
     ) -> Result<Vec<Event>, ClientError> {
-        let Some((id, _)) = self.progress(&asked.group_id) else {
-            return Ok(Vec::new());
-        };
-        let events = self.take_entries(id, &page.entries, now)?;
-        let last = page.entries.last().map(|entry| entry.sequence);
-        if let Some(progress) = self.groups.get_mut(&id)
-            && progress.problem.is_none()
-        {
-            progress.log_backoff.clear();
-            if last.is_none_or(|last| last >= page.readable_sequence) {
-                progress.log.done();
-            }
-        }
-        Ok(events)
-    }
-
-    fn take_entries(
-        &mut self,
-        id: GroupId,
-        entries: &[v1::LogEntry],
-        now: UnixMillis,
-    ) -> Result<Vec<Event>, ClientError> {
-        let (run, group) = self
-            .local
-            .write(|tx| Ok((tx.take_in(id, entries)?, tx.group(id)?)))?;
-        let share = self.share();
-        let Some(progress) = self.groups.get_mut(&id) else {
-            return Ok(run.events);
-        };
-        progress.problem = None;
-        if let Some(group) = group {
-            progress.standing = group.standing;
-        }
-        if !run.events.is_empty() {
-            // What was read may have settled an intent, or have put a new one in the outbox.
-            progress.outbox.set();
-        }
-        if run.has_leaves {
-            progress.confirm_in(true, now, share);
-        }
-        if run.has_landed {
-            progress.outbox_backoff.clear();
-        }
-        if let Some(problem) = run.problem {
-            progress.log.set();
-            progress.log_backoff.fail(now, LOG_WAITS, share);
-            progress.problem = Some(problem);
-        }
-        Ok(run.events)
-    }
-
-    fn log_failed(&mut self, group: &[u8], problem: ClientError, now: UnixMillis) {
-        let share = self.share();
-        if let Some((_, progress)) = self.progress(group) {
-            progress.log_backoff.fail(now, LOG_WAITS, share);
-            progress.problem = Some(problem);
+        match self.progress(group) {
+            Some((id, _)) => work(self, id),
+            None => Ok(Vec::new()),
         }
     }
 
@@ -358,21 +345,12 @@ impl Session {
     }
 
     /// The progress of the group of a request.
-    fn progress(&mut self, group: &[u8]) -> Option<(GroupId, &mut Progress)> {
+    pub(super) fn progress(&mut self, group: &[u8]) -> Option<(GroupId, &mut Progress)> {
         let id = conclave_rpc::group_id(group).ok()?;
         Some((id, self.groups.get_mut(&id)?))
     }
 }
 
-impl Progress {
-    /// Waits a random moment before confirming that somebody leaves, where somebody does.
-    pub(super) fn confirm_in(&mut self, has_leaves: bool, now: UnixMillis, share: u16) {
-        let most = u64::try_from(CONFIRM_WAIT.as_millis()).unwrap_or(u64::MAX);
-        let wait = std::time::Duration::from_millis(part(most, share));
-        self.confirm_at = has_leaves.then(|| self.confirm_at.unwrap_or(now.after(wait)));
-    }
-}
-
-fn no_events<T>(_: T) -> Vec<Event> {
+pub(super) fn no_events<T>(_: T) -> Vec<Event> {
     Vec::new()
 }

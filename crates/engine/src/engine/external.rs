@@ -72,6 +72,27 @@ impl Engine {
         })
     }
 
+    /// Whether a GroupInfo is of the very epoch that this device is in: the same GroupContext, with
+    /// the same history of Commits behind it (RFC 9420 §8.1). Its signature is not checked: who
+    /// forges one gains no more than that the device does not join again by itself.
+    ///
+    /// # Errors
+    /// [`EngineError::Malformed`], [`TooLarge`](EngineError::TooLarge).
+    pub fn is_in_epoch_of(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+        group_info: &[u8],
+    ) -> Result<bool, EngineError> {
+        let theirs = parse_group_info(group_info)?;
+        match self.group_info(state, group) {
+            // OpenMLS shows a group's context in its GroupInfo only.
+            Ok(ours) => Ok(parse_group_info(&ours)?.group_context() == theirs.group_context()),
+            Err(EngineError::State(error)) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// This device's approval of somebody who wants to join a group that it is a member of. It goes
     /// to the service, which hands it on.
     #[must_use]

@@ -111,7 +111,15 @@ fn who_comes_back_reads_on_with_the_others_and_takes_leavers_along() {
         approval: &[],
     };
     // Bob lost what he had read since he joined.
+    let is_in_epoch = |party: &Party, state: &dyn State| {
+        let group_info = opening.group_info;
+        let asked = party.engine.is_in_epoch_of(state, GROUP, group_info);
+        asked.unwrap()
+    };
+    assert!(is_in_epoch(&alice, &alice.state));
+    assert!(!is_in_epoch(&carol, &MemoryState::default()));
     let commit = bob.run(|engine, state| engine.external_join(state, GROUP, opening, now()));
+    assert!(!is_in_epoch(&bob, &bob.state));
     alice.run(|engine, state| engine.process(state, GROUP, &commit.commit, now()));
     assert_eq!(alice.engine.roster(&alice.state, GROUP).unwrap().len(), 2);
     let agreed = |party: &Party| {

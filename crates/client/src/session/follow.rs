@@ -1,0 +1,158 @@
+//! Following a group's log.
+
+use conclave_protocol::{GroupId, UnixMillis};
+use conclave_rpc::v1;
+
+use super::{Hint, Rejection, Session, pace::Progress, take::no_events};
+use crate::{
+    ClientError, Event, Standing,
+    local::{Reason, Run},
+    waits::{CONFIRM_WAIT, LOG_WAITS, part},
+};
+
+impl Session {
+    /// Takes in an entry that a live stream brought, where it is the next one; otherwise it is only
+    /// a hint that the log has grown.
+    ///
+    /// # Errors
+    /// Those of [`Self::take_in`].
+    pub fn take_entry(
+        &mut self,
+        id: GroupId,
+        entry: &v1::LogEntry,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        if self.groups.get(&id).is_none_or(Progress::is_out) {
+            return Ok(Vec::new());
+        }
+        let known = self.local.read(|tx| tx.group(id))?;
+        match known.map(|group| group.cursor.next().0) {
+            Some(next) if next > entry.sequence => Ok(Vec::new()),
+            Some(next) if next == entry.sequence => {
+                self.take_entries(id, std::slice::from_ref(entry), now)
+            }
+            _ => self.hint(Hint::Group(id)).map(no_events),
+        }
+    }
+
+    pub(super) fn take_log(
+        &mut self,
+        asked: &v1::ReadLogRequest,
+        page: &v1::ReadLogResponse,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        let Some((id, _)) = self.progress(&asked.group_id) else {
+            return Ok(Vec::new());
+        };
+        if let Some(events) = self.take_verdict(id, asked, page, now)? {
+            return Ok(events);
+        }
+        let before = self.local.read(|tx| tx.group(id))?;
+        if before.is_none_or(|group| group.cursor.0 < asked.after_sequence) {
+            // It was asked for before the group was joined again.
+            return Ok(Vec::new());
+        }
+        let mut events = self.take_entries(id, &page.entries, now)?;
+        let last = page.entries.last().map(|entry| entry.sequence);
+        let is_end = last.is_none_or(|last| last >= page.readable_sequence);
+        if let Some(progress) = self.groups.get_mut(&id)
+            && progress.problem.is_none()
+        {
+            progress.log_backoff.clear();
+            if is_end {
+                progress.log.done();
+                events.extend(self.compare_with_service(id, page, now)?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// Who has read a log to its end is in the epoch that the service names, or was led astray.
+    fn compare_with_service(
+        &mut self,
+        id: GroupId,
+        page: &v1::ReadLogResponse,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        let is_astray = self.local.read(|tx| {
+            let Some(group) = tx.group(id)?.filter(|it| it.standing != Standing::Ended) else {
+                return Ok(false);
+            };
+            // Entries that came on a live stream may lie behind this page.
+            let is_here = group.cursor.0 <= page.readable_sequence;
+            Ok(is_here && tx.epoch_number(id)?.0 != page.current_epoch)
+        })?;
+        if is_astray {
+            let reason = Reason::behind("the service is in another epoch");
+            return self.resync(id, &reason, now);
+        }
+        Ok(Vec::new())
+    }
+
+    fn take_entries(
+        &mut self,
+        id: GroupId,
+        entries: &[v1::LogEntry],
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        let run = self.local.write(|tx| tx.take_in(id, entries, now))?;
+        self.refresh(id)?;
+        let (unreadable, has_read) = (run.unreadable.clone(), run.has_read);
+        let mut events = self.take_run(id, run, now);
+        events.extend(self.doubt(id, &unreadable, has_read, now)?);
+        Ok(events)
+    }
+
+    /// What follows from a run of entries for what is to be done next.
+    pub(super) fn take_run(&mut self, id: GroupId, run: Run, now: UnixMillis) -> Vec<Event> {
+        let share = self.share();
+        let Some(progress) = self.groups.get_mut(&id) else {
+            return run.events;
+        };
+        progress.problem = None;
+        if !run.events.is_empty() {
+            // What was read may have settled an intent, or have put a new one in the outbox.
+            progress.outbox.set();
+        }
+        if run.has_leaves {
+            progress.confirm_in(true, now, share);
+        }
+        if run.has_landed {
+            progress.outbox_backoff.clear();
+        }
+        if let Some(problem) = run.problem {
+            progress.log.set();
+            progress.log_backoff.fail(now, LOG_WAITS, share);
+            progress.problem = Some(problem);
+        }
+        run.events
+    }
+
+    /// The log can't be read on from where this device is: it comes back at the log's end.
+    pub(super) fn take_unreadable_log(
+        &mut self,
+        id: GroupId,
+        rejection: &Rejection,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        if self.groups.get(&id).is_some_and(Progress::is_out) {
+            self.local.write(|tx| tx.resync_failed(id, now))?;
+            self.refresh(id)?;
+            return Ok(Vec::new());
+        }
+        let why = match rejection {
+            Rejection::TooLate => "what comes next is no longer kept",
+            _ => "the service does not let this device read on",
+        };
+        self.resync(id, &Reason::sure(why), now)
+    }
+}
+
+impl Progress {
+    /// Waits a random moment before confirming that somebody leaves, where somebody does.
+    pub(super) fn confirm_in(&mut self, has_leaves: bool, now: UnixMillis, share: u16) {
+        let most = u64::try_from(CONFIRM_WAIT.as_millis()).unwrap_or(u64::MAX);
+        let wait = std::time::Duration::from_millis(part(most, share));
+        self.confirm_at = has_leaves.then(|| self.confirm_at.unwrap_or(now.after(wait)));
+    }
+}

@@ -1,0 +1,67 @@
+//! How long to wait before trying again: the client's limits in time, each with its reason.
+
+use std::time::Duration;
+
+/// The first and the longest wait after the service could not be reached. The longest is what a
+/// person waits without asking why.
+pub(crate) const SERVICE_WAITS: Waits = Waits::new(500, 30_000);
+
+/// Waits after a group's log could not be read.
+pub(crate) const LOG_WAITS: Waits = Waits::new(500, 60_000);
+
+/// Waits after another member's Commit came first: a Commit takes tens of milliseconds, and as many
+/// members may race as are online.
+pub(crate) const RACE_WAITS: Waits = Waits::new(40, 5_000);
+
+/// Waits before coming back by an external Commit, which is an epoch for everybody. The longest is
+/// how often a group that can't be joined is tried.
+pub(crate) const RESYNC_WAITS: Waits = Waits::new(200, 30 * 60_000);
+
+/// The longest wait before this device confirms that somebody leaves. Every device online waits a
+/// random part of it, so that most find it done already.
+pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(1);
+
+/// The range in which waits double, from the first to the longest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waits {
+    first_millis: u64,
+    longest_millis: u64,
+}
+
+impl Waits {
+    const fn new(first_millis: u64, longest_millis: u64) -> Self {
+        Self {
+            first_millis,
+            longest_millis,
+        }
+    }
+
+    /// The wait after so many failures, of which `share` picks a part between half and all: those
+    /// who failed together do not come back together.
+    pub(crate) fn after(self, failures: u32, share: u16) -> Duration {
+        let doubled = self.first_millis << failures.saturating_sub(1).min(32);
+        let whole = doubled.min(self.longest_millis);
+        Duration::from_millis(whole / 2 + part(whole / 2, share))
+    }
+}
+
+/// The part of `whole` that `share` of 65,536 is.
+pub(crate) fn part(whole: u64, share: u16) -> u64 {
+    (whole * u64::from(share)) >> 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_never_vanish() {
+        let waits = Waits::new(100, 1000);
+        let millis = |failures, share| waits.after(failures, share).as_millis();
+        assert_eq!((millis(1, 0), millis(1, u16::MAX)), (50, 99));
+        assert_eq!((millis(2, 0), millis(3, 0)), (100, 200));
+        for failures in 5..80 {
+            assert_eq!(millis(failures, 0), 500);
+        }
+    }
+}

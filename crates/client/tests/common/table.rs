@@ -1,0 +1,256 @@
+//! Sessions around a table with the service's real logic, no network and a clock of their own. What
+//! goes over the table can be looked at, changed and lost, and each of them can die at any moment.
+
+#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+use conclave_client::{
+    DeviceId, Entry, EntryKind, Event, GroupId, Registration, Sequence, UnixMillis, UserId,
+    perform,
+    session::{Call, Database, Hint, IntentId, Rejection, Reply, Seed, Session},
+};
+use conclave_delivery_service::InProcess;
+use conclave_rpc::v1::delivery_service_client::DeliveryServiceClient;
+use tokio::runtime::{Builder, Runtime};
+
+/// Rounds after which everything that can happen has happened.
+const ROUNDS_MAX: usize = 3000;
+
+pub type Answer = Result<Reply, Rejection>;
+
+pub struct Table {
+    pub service: InProcess,
+    pub now: UnixMillis,
+    pub seats: Vec<Seat>,
+    runtime: Runtime,
+    seeds: u64,
+}
+
+pub struct Seat {
+    pub session: Session,
+    pub events: Vec<Event>,
+    /// What was submitted, to see that nothing is sent twice.
+    pub calls: Vec<Call>,
+}
+
+impl Table {
+    /// People who are registered and sit in a group that the first of them made.
+    pub fn with(names: &[&str]) -> (Self, GroupId) {
+        let mut table = Self::empty();
+        for name in names {
+            table.sit_down(name);
+        }
+        table.settle();
+        let now = table.now;
+        let (group, _) = table.session(0).create_group("club", now).unwrap();
+        let others: Vec<UserId> = (1..names.len())
+            .map(|seat| table.session(seat).user().clone())
+            .collect();
+        table.settle();
+        if !others.is_empty() {
+            table.session(0).add(group, &others).unwrap();
+            table.settle();
+        }
+        table.assert_agreement(group, &(0..names.len()).collect::<Vec<_>>());
+        (table, group)
+    }
+
+    pub fn empty() -> Self {
+        let now = std::time::SystemTime::now().into();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        Self {
+            service: InProcess::new("here", now),
+            now,
+            seats: Vec::new(),
+            runtime,
+            seeds: 0,
+        }
+    }
+
+    pub fn sit_down(&mut self, name: &str) -> usize {
+        let seed = self.seed();
+        let at = Registration::at("http://here");
+        let database = Database::in_memory().unwrap();
+        let session = Session::create(database, &at, "here", name, &seed, self.now).unwrap();
+        self.seats.push(Seat {
+            session,
+            events: Vec::new(),
+            calls: Vec::new(),
+        });
+        self.seats.len() - 1
+    }
+
+    pub fn session(&mut self, seat: usize) -> &mut Session {
+        &mut self.seats[seat].session
+    }
+
+    pub fn seed(&mut self) -> Seed {
+        self.seeds += 1;
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seeds.to_le_bytes());
+        seed.into()
+    }
+
+    /// Dies, and comes back with what was committed.
+    pub fn crash(&mut self, seat: usize) {
+        let database = self.close(seat);
+        self.replace(seat, database);
+    }
+
+    /// Goes on with another database, such as a copy or an older one.
+    pub fn replace(&mut self, seat: usize, database: Database) {
+        self.seats[seat].session = Session::open(database, &self.seed()).unwrap();
+    }
+
+    /// A copy of what a device has committed.
+    pub fn copy(&mut self, seat: usize) -> Database {
+        let database = self.close(seat);
+        let copy = database.copy().unwrap();
+        self.replace(seat, database);
+        copy
+    }
+
+    /// Ends a session; somebody who is never asked anything holds its seat.
+    fn close(&mut self, seat: usize) -> Database {
+        let at = Registration::at("http://here");
+        let database = Database::in_memory().unwrap();
+        let seed = self.seed();
+        let nobody = Session::create(database, &at, "here", "nobody", &seed, self.now).unwrap();
+        std::mem::replace(&mut self.seats[seat].session, nobody).close()
+    }
+
+    /// Asks the service, as the device that sits there.
+    pub fn ask(&mut self, seat: usize, call: &Call) -> Answer {
+        self.service.set_time(self.now);
+        let session = &self.seats[seat].session;
+        let device = session.is_registered().then(|| session.device());
+        let service = DeliveryServiceClient::new(self.service.connect(device))
+            .max_decoding_message_size(64 << 20)
+            .max_encoding_message_size(64 << 20);
+        let answer = self.runtime.block_on(perform(&service, None, call));
+        answer.map_err(|status| Rejection::from(&status))
+    }
+
+    /// One call of one device, if it has one now.
+    pub fn step(&mut self, seat: usize, mut meddle: impl FnMut(&Call, Answer) -> Answer) -> bool {
+        let now = self.now;
+        let Some(call) = self.session(seat).next_call(now).unwrap() else {
+            return false;
+        };
+        let answer = meddle(&call, self.ask(seat, &call));
+        let events = self.session(seat).take_in(&call, answer, now).unwrap();
+        self.seats[seat].events.extend(events);
+        self.seats[seat].calls.push(call);
+        true
+    }
+
+    /// Lets everybody do everything, with as much time as it takes.
+    pub fn settle(&mut self) {
+        self.settle_with(|_, _, answer| answer);
+    }
+
+    pub fn settle_with(&mut self, mut meddle: impl FnMut(usize, &Call, Answer) -> Answer) {
+        self.hint_all();
+        for round in 0.. {
+            assert!(round < ROUNDS_MAX, "the table does not come to rest");
+            let mut has_stepped = false;
+            for seat in 0..self.seats.len() {
+                has_stepped |= self.step(seat, |call, answer| meddle(seat, call, answer));
+            }
+            if has_stepped {
+                self.now = self.now.after(std::time::Duration::from_millis(1));
+                continue;
+            }
+            // Live streams would tell of what others did.
+            let wakes = self.seats.iter().filter_map(|seat| seat.session.wake_at());
+            match wakes.min() {
+                Some(wake) => {
+                    self.now = wake.max(self.now.after(std::time::Duration::from_millis(1)));
+                }
+                None if self.is_quiet(&mut meddle) => return,
+                None => {}
+            }
+        }
+    }
+
+    fn hint_all(&mut self) {
+        for seat in &mut self.seats {
+            seat.session.hint(Hint::Connected).unwrap();
+        }
+    }
+
+    /// Whether looking again finds nothing new.
+    fn is_quiet(&mut self, meddle: &mut impl FnMut(usize, &Call, Answer) -> Answer) -> bool {
+        let before: Vec<usize> = self.seats.iter().map(|seat| seat.events.len()).collect();
+        self.hint_all();
+        for seat in 0..self.seats.len() {
+            while self.step(seat, |call, answer| meddle(seat, call, answer)) {}
+        }
+        let after: Vec<usize> = self.seats.iter().map(|seat| seat.events.len()).collect();
+        before == after
+            && self
+                .seats
+                .iter()
+                .all(|seat| seat.session.wake_at().is_none())
+    }
+
+    pub fn history(&mut self, seat: usize, group: GroupId) -> Vec<Entry> {
+        let session = self.session(seat);
+        session.history(group, Sequence(0), 100_000).unwrap()
+    }
+
+    pub fn texts(&mut self, seat: usize, group: GroupId) -> Vec<String> {
+        let texts = self.history(seat, group).into_iter();
+        let texts = texts.filter_map(|entry| match entry.kind {
+            EntryKind::Text(text) => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    pub fn send(&mut self, seat: usize, group: GroupId, text: &str) -> IntentId {
+        self.session(seat).send(group, text).unwrap()
+    }
+
+    /// They are in one epoch with one authenticator and one roster, and nobody else is there.
+    pub fn assert_agreement(&mut self, group: GroupId, seats: &[usize]) {
+        let epoch = self.session(seats[0]).epoch(group).unwrap();
+        let mut devices: Vec<DeviceId> = Vec::new();
+        for seat in seats {
+            assert_eq!(self.session(*seat).epoch(group).unwrap(), epoch, "{seat}");
+            devices.push(self.session(*seat).device());
+        }
+        devices.sort_unstable();
+        for seat in seats {
+            let members = self.session(*seat).members(group).unwrap();
+            let mut there: Vec<DeviceId> = members
+                .into_iter()
+                .flat_map(|member| member.devices)
+                .collect();
+            there.sort_unstable();
+            assert_eq!(there, devices, "{seat}");
+        }
+    }
+
+    /// What each says now, all read, and none twice.
+    pub fn assert_all_heard(&mut self, group: GroupId, seats: &[usize]) {
+        for seat in seats {
+            self.send(*seat, group, &format!("here is {seat}"));
+        }
+        self.settle();
+        for reader in seats {
+            let texts = self.texts(*reader, group);
+            for writer in seats {
+                let line = format!("here is {writer}");
+                let count = texts.iter().filter(|text| **text == line).count();
+                assert_eq!(count, 1, "{reader} reads {line} {count} times");
+            }
+        }
+    }
+
+    pub fn resyncs(&self, seat: usize) -> usize {
+        let events = self.seats[seat].events.iter();
+        events
+            .filter(|event| matches!(event, Event::Resynced(_)))
+            .count()
+    }
+}
