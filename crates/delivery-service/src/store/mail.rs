@@ -48,6 +48,20 @@ pub(crate) enum Notice {
     },
 }
 
+impl Notice {
+    /// What it is about: its kind, by a number that stores may keep, and what of that kind.
+    pub(crate) fn subject(&self) -> (u8, Vec<u8>) {
+        match self {
+            Self::KeyPackagesLow { .. } => (1, Vec::new()),
+            Self::InvitationAsked { token_hash, .. } => (2, token_hash.to_vec()),
+            Self::InvitationApproved { token_hash, .. } => (3, token_hash.to_vec()),
+            Self::Intent {
+                sender, request, ..
+            } => (4, [&sender.as_bytes()[..], request.as_bytes()].concat()),
+        }
+    }
+}
+
 /// What became of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notified {

@@ -10,27 +10,31 @@ mod departure;
 mod entrance;
 mod instance;
 mod keeping;
+mod log;
 mod mail;
 mod memory;
+mod people;
 mod sqlite;
 
 use conclave_protocol::{
-    DeviceAddress, DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence,
-    UnixMillis, UserId, VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, UnixMillis, UserId,
+    VerifyingKey,
 };
 use thiserror::Error;
 
-use crate::{
-    limits::TAKES_WINDOW,
-    ordering::{Facts, Head, Submission, Verdict},
-};
+use crate::ordering::{Facts, Head, Verdict};
 
 pub(crate) use departure::{Departure, Going, Listed};
 pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
 pub(crate) use instance::{Instance, Shown};
 pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
+pub(crate) use log::{
+    Delta, Effect, Entry, EntryKind, EpochChange, NewEntry, NewGroup, NewWelcome, Page, Range,
+    Snapshot, TreePart,
+};
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 pub(crate) use memory::MemoryStore;
+pub(crate) use people::{Device, Identity, Published, Registered, StockedKeyPackage, Take, Taken};
 pub(crate) use sqlite::{OpenError, SqliteStore, copy};
 
 /// The store failed; nothing was changed.
@@ -53,286 +57,6 @@ pub(crate) enum StoreError {
 
 /// What stores give.
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
-
-/// Which server the data belongs to.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// The name it was created with.
-    pub(crate) server_name: String,
-    /// Under which tokens and challenges are authenticated.
-    pub(crate) secret: [u8; 32],
-}
-
-/// A registered device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Device {
-    /// Whose it is, and which.
-    pub(crate) address: DeviceAddress,
-    /// Its leaf's key in every group.
-    pub(crate) signature_key: VerifyingKey,
-    /// Its user's key.
-    pub(crate) identity_key: VerifyingKey,
-}
-
-impl Device {
-    /// Whether the certificate is this device's.
-    pub(crate) fn is_of(&self, certificate: &DeviceCertificate) -> bool {
-        self.address == *certificate.address()
-            && self.signature_key == certificate.claims().signature_key
-            && self.identity_key == *certificate.identity_key()
-    }
-}
-
-/// What became of a registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Registered {
-    /// The device is registered, now or before.
-    Done,
-    /// The user's name belongs to another identity key.
-    NameTaken,
-    /// The device id belongs to another device.
-    DeviceTaken,
-    /// A code is needed, and the one given is none, or was used, or has expired.
-    CodeRefused,
-    /// The user has a device list, and it does not name this device with these keys.
-    Unlisted,
-    /// The user has as many devices as there may be.
-    TooMany,
-}
-
-/// A KeyPackage that waits to be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StockedKeyPackage {
-    /// Its KeyPackageRef (RFC 9420 §5.2).
-    pub(crate) reference: Vec<u8>,
-    /// The last second it may be used, since 1970-01-01 UTC.
-    pub(crate) expires_seconds: u64,
-    /// The MLSMessage.
-    pub(crate) message: Vec<u8>,
-}
-
-/// What became of published KeyPackages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Published {
-    /// They are in stock, which now has this many.
-    Stock(usize),
-    /// The stock would grow past its limit.
-    Full,
-}
-
-/// Who takes KeyPackages of whom.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Take<'a> {
-    /// The device that asks.
-    pub(crate) taker: DeviceId,
-    /// Under which id: a repeated request gets the same packages.
-    pub(crate) request: RequestId,
-    /// Whose.
-    pub(crate) user: &'a UserId,
-    /// Packages that expire before this second are not handed out.
-    pub(crate) usable_until_seconds: u64,
-    /// The present, for how much was taken lately.
-    pub(crate) now: UnixMillis,
-}
-
-impl Take<'_> {
-    /// Since when packages that the same user took count against the limit.
-    pub(crate) fn window_start(&self) -> UnixMillis {
-        let window = u64::try_from(TAKES_WINDOW.as_millis()).unwrap_or(u64::MAX);
-        UnixMillis(self.now.0.saturating_sub(window))
-    }
-}
-
-/// What became of a taking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// There is no such user.
-    UnknownUser,
-    /// The requester's user took too many of one of these devices lately. Nothing was taken.
-    TooMany,
-    /// One package of each device that has any.
-    Packages {
-        packages: Vec<Vec<u8>>,
-        /// Devices that were told that their stock is low.
-        low: Vec<DeviceId>,
-    },
-}
-
-/// A group to be made.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewGroup<'a> {
-    /// Its id.
-    pub(crate) group: GroupId,
-    /// Its only member.
-    pub(crate) creator: DeviceId,
-    /// What the creator sent hashes to: the same again is the same group.
-    pub(crate) body_hash: [u8; 32],
-    /// The GroupInfo of epoch 0.
-    pub(crate) group_info: &'a [u8],
-    /// Its public state.
-    pub(crate) snapshot: &'a [u8],
-}
-
-/// What kind of message an entry holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EntryKind {
-    /// A Commit, which starts the next epoch.
-    Commit,
-    /// A Proposal.
-    Proposal,
-    /// An application message.
-    Application,
-    /// A member's report of a Commit that it can't process.
-    Report,
-}
-
-/// An entry to be appended, if [`decide`](crate::ordering::decide) accepts it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewEntry<'a> {
-    /// The log.
-    pub(crate) group: GroupId,
-    /// Who sends it.
-    pub(crate) sender: DeviceId,
-    /// Under which id.
-    pub(crate) request: RequestId,
-    /// What the decision is about.
-    pub(crate) submission: Submission,
-    /// When it is accepted.
-    pub(crate) accepted: UnixMillis,
-    /// The MLSMessage, or the report.
-    pub(crate) message: &'a [u8],
-    /// What it does.
-    pub(crate) effect: Effect<'a>,
-}
-
-/// What an entry does besides standing in the log. A delta is what it changes in the group's
-/// public state.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Effect<'a> {
-    /// A Commit.
-    Commit {
-        delta: &'a [u8],
-        change: &'a EpochChange<'a>,
-    },
-    /// A Proposal.
-    Proposal { delta: &'a [u8] },
-    /// An application message.
-    Application,
-    /// A report of a Commit.
-    Report,
-}
-
-impl Effect<'_> {
-    pub(crate) fn kind(&self) -> EntryKind {
-        match self {
-            Self::Commit { .. } => EntryKind::Commit,
-            Self::Proposal { .. } => EntryKind::Proposal,
-            Self::Application => EntryKind::Application,
-            Self::Report => EntryKind::Report,
-        }
-    }
-
-    pub(crate) fn delta(&self) -> Option<&[u8]> {
-        match self {
-            Self::Commit { delta, .. } | Self::Proposal { delta } => Some(delta),
-            Self::Application | Self::Report => None,
-        }
-    }
-}
-
-/// What a Commit changes.
-#[derive(Debug, Clone)]
-pub(crate) struct EpochChange<'a> {
-    /// The GroupInfo of the new epoch.
-    pub(crate) group_info: &'a [u8],
-    /// The devices that may read up to this Commit.
-    pub(crate) removed: Vec<DeviceId>,
-    /// What the joiners get, where there are any.
-    pub(crate) welcome: Option<NewWelcome>,
-}
-
-/// A Welcome in slices, and the tree that goes with it.
-#[derive(Debug, Clone)]
-pub(crate) struct NewWelcome {
-    /// Who committed, as `name@domain/device`.
-    pub(crate) added_by: String,
-    /// What all joiners share.
-    pub(crate) shared: Vec<u8>,
-    /// What each has alone.
-    pub(crate) joiners: Vec<(DeviceId, Vec<u8>)>,
-    /// SHA-256 of the tree.
-    pub(crate) tree_hash: [u8; 32],
-    /// The ratchet tree of the new epoch.
-    pub(crate) tree: Vec<u8>,
-}
-
-/// An entry of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// Its place.
-    pub(crate) sequence: Sequence,
-    /// The epoch it is of.
-    pub(crate) epoch: Epoch,
-    /// What it holds.
-    pub(crate) kind: EntryKind,
-    /// Who sent it.
-    pub(crate) sender: DeviceId,
-    /// When it was accepted.
-    pub(crate) accepted: UnixMillis,
-    /// The MLSMessage, or the report.
-    pub(crate) message: Vec<u8>,
-}
-
-/// Which entries to read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Page {
-    /// Those after this.
-    pub(crate) after: Sequence,
-    /// Up to and including this.
-    pub(crate) up_to: Sequence,
-    /// At most so many.
-    pub(crate) entries: usize,
-    /// And so many bytes, unless the first alone is larger.
-    pub(crate) bytes: usize,
-}
-
-/// A stretch of a log that a device may read, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
-    /// The Commit by which it joined, or the first entry of a group it created.
-    pub(crate) from: Sequence,
-    /// The Commit by which it was removed; `None` while it is a member.
-    pub(crate) to: Option<Sequence>,
-}
-
-/// A group's public state as of some entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Snapshot {
-    /// The last handshake message in it.
-    pub(crate) applied: Sequence,
-    /// The state.
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// What one handshake message changed in a group's public state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Delta {
-    /// The message's place in the log.
-    pub(crate) sequence: Sequence,
-    /// The change.
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// A part of a ratchet tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TreePart {
-    /// Its bytes.
-    pub(crate) bytes: Vec<u8>,
-    /// The whole tree's.
-    pub(crate) total_bytes: u64,
-    /// The Commit that started its epoch.
-    pub(crate) sequence: Sequence,
-}
 
 /// Everything durable. What a verb has returned survives power loss.
 pub(crate) trait Store: Send + Sync + 'static {

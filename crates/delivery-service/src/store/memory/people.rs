@@ -161,7 +161,7 @@ impl State {
             return Notified::NoSuchDevice;
         };
         state.mailbox.retain(|item| match &item.mail {
-            Mail::Notice(known) => !are_about_the_same(known, notice),
+            Mail::Notice(known) => known.subject() != notice.subject(),
             Mail::Welcome(_) => true,
         });
         let notices = state
@@ -184,32 +184,5 @@ impl State {
             (state.device.address.user == *user).then_some(*id)
         };
         self.devices.iter().filter_map(of_user).collect()
-    }
-}
-
-fn are_about_the_same(one: &Notice, other: &Notice) -> bool {
-    match (one, other) {
-        (Notice::KeyPackagesLow { .. }, Notice::KeyPackagesLow { .. }) => true,
-        (
-            Notice::InvitationAsked { token_hash: a, .. },
-            Notice::InvitationAsked { token_hash: b, .. },
-        )
-        | (
-            Notice::InvitationApproved { token_hash: a, .. },
-            Notice::InvitationApproved { token_hash: b, .. },
-        ) => a == b,
-        (
-            Notice::Intent {
-                sender: a,
-                request: b,
-                ..
-            },
-            Notice::Intent {
-                sender: c,
-                request: d,
-                ..
-            },
-        ) => (a, b) == (c, d),
-        _ => false,
     }
 }

@@ -82,48 +82,35 @@ struct Columns {
 
 impl Columns {
     fn of(notice: &Notice) -> Self {
-        match notice {
+        let (kind, about) = notice.subject();
+        let (group, sender, body) = match notice {
             Notice::KeyPackagesLow {
                 stock,
                 last_resort_used,
-            } => Self {
-                kind: 1,
-                about: Vec::new(),
-                group: None,
-                sender: None,
-                body: [&stock.to_be_bytes()[..], &[u8::from(*last_resort_used)]].concat(),
-            },
+            } => {
+                let body = [&stock.to_be_bytes()[..], &[u8::from(*last_resort_used)]].concat();
+                (None, None, body)
+            }
             Notice::InvitationAsked {
-                group,
-                token_hash,
-                asker,
-                user,
-            } => Self {
-                kind: 2,
-                about: token_hash.to_vec(),
-                group: Some(*group),
-                sender: Some(*asker),
-                body: user.as_str().as_bytes().to_vec(),
-            },
-            Notice::InvitationApproved { group, token_hash } => Self {
-                kind: 3,
-                about: token_hash.to_vec(),
-                group: Some(*group),
-                sender: None,
-                body: Vec::new(),
-            },
+                group, asker, user, ..
+            } => {
+                let body = user.as_str().as_bytes().to_vec();
+                (Some(*group), Some(*asker), body)
+            }
+            Notice::InvitationApproved { group, .. } => (Some(*group), None, Vec::new()),
             Notice::Intent {
                 group,
                 sender,
-                request,
                 intent,
-            } => Self {
-                kind: 4,
-                about: [&sender.as_bytes()[..], request.as_bytes()].concat(),
-                group: Some(*group),
-                sender: Some(*sender),
-                body: intent.clone(),
-            },
+                ..
+            } => (Some(*group), Some(*sender), intent.clone()),
+        };
+        Self {
+            kind,
+            about,
+            group,
+            sender,
+            body,
         }
     }
 
