@@ -2,7 +2,7 @@
 
 mod endings;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use conclave_protocol::{
     DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserId,
@@ -194,9 +194,10 @@ impl Accounts {
             })?;
             match taken {
                 Taken::UnknownUser => Ok((user, None)),
-                Taken::TooMany => Err(Refusal::Busy(
-                    "too many KeyPackages of the same user; try again later",
-                )),
+                Taken::TooMany(until) => {
+                    let wait = until.0.saturating_sub(now.0);
+                    Err(Refusal::TooOften(Duration::from_millis(wait)))
+                }
                 Taken::Packages { packages, low } => {
                     for device in low {
                         self.hub.hint(Topic::Mailbox(device));

@@ -2,12 +2,14 @@
 //!
 //! A connection is counted, encrypted and asked to speak (`listener`, `tls`, `connection`). Each
 //! request then passes the `gate`, before a byte of its body is read: who is asking, how often
-//! (`rates`), from how old a program (`version`), and how much memory the body may take (`body`).
+//! (`rates`), from how old a program (`version`), how much memory the body may take (`body`),
+//! and whether the client gets on with it (`pace`).
 
 mod body;
 mod connection;
 mod gate;
 mod listener;
+mod pace;
 mod rates;
 mod tls;
 mod version;
@@ -19,4 +21,5 @@ pub use version::ClientVersion;
 pub(crate) use connection::Peer;
 pub(crate) use gate::{Gate, Rules};
 pub(crate) use listener::{Bounds, listen};
+pub(crate) use pace::Pace;
 pub(crate) use rates::{Cost, Rates};

@@ -44,7 +44,11 @@ impl InProcess {
     /// A service with this name that knows nobody yet. Its time stands still at `now`.
     #[must_use]
     pub fn new(server_name: &str, now: UnixMillis) -> Self {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        Self::on(Arc::new(MemoryStore::default()), server_name, now)
+    }
+
+    /// A service on what a store holds.
+    pub(crate) fn on(store: Arc<dyn Store>, server_name: &str, now: UnixMillis) -> Self {
         let millis = Arc::new(AtomicU64::new(now.0));
         let (stop, stopping) = watch::channel(false);
         Self {

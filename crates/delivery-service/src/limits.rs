@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use conclave_protocol::limits::BLOB_BYTES_MAX;
+
 /// Group states in memory. One of 10,000 members has some 10 MB; the rest comes from its snapshot.
 pub(crate) const FOLLOWERS_CACHED_MAX: usize = 64;
 
@@ -68,11 +70,12 @@ pub(crate) const BLOB_BODY_BYTES_MAX: usize = 80 * 1024 * 1024;
 /// Bytes of requests with a token that are in memory at one moment.
 pub(crate) const SIGNED_BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// How long a client may take to read an answer of at most a few megabytes.
-pub(crate) const ANSWER_READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long nothing of an answer or upload may come or go. A part has up to 256 KiB, which takes the
+/// slowest client 16 s.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long a client may take to read a ratchet tree.
-pub(crate) const TREE_READ_TIMEOUT: Duration = Duration::from_mins(10);
+/// The slowest speed of an answer or upload: that of a bad telephone line.
+pub(crate) const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
 /// How long a live stream may take to say which groups it follows.
 pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,8 +114,14 @@ pub(crate) const EXPIRY_PAGE: usize = 256;
 /// How often what has had its time is dropped, where the configuration says nothing else.
 pub(crate) const RETENTION_INTERVAL: Duration = Duration::from_mins(10);
 
-/// How long an upload may take, after which what came of it is dropped.
-pub(crate) const UPLOAD_LIFETIME: Duration = Duration::from_hours(1);
+/// How long what came of an upload is kept until it is whole: longer than the largest takes at the
+/// slowest speed.
+pub(crate) const UPLOAD_LIFETIME: Duration = Duration::from_hours(2);
+
+const _: () = assert!(
+    BLOB_BYTES_MAX / TRANSFER_BYTES_PER_SECOND_MIN + IDLE_TIMEOUT.as_secs()
+        < UPLOAD_LIFETIME.as_secs()
+);
 
 /// Events of one live stream that wait for its reader; everything else waits in the store.
 pub(crate) const STREAM_EVENTS_MAX: usize = 16;
@@ -129,7 +138,8 @@ pub(crate) const REQUESTS_PER_CONNECTION_MAX: u32 = 256;
 /// Bytes of a request's headers: a token has 112.
 pub(crate) const HEADER_BYTES_MAX: u32 = 8 * 1024;
 
-/// How long one request may take, its upload included. Live streams may last.
+/// How long one request may take until its answer begins, its body included. Uploads of attachments
+/// may last as long as they get on.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a silent connection is probed, and how long the answer may take.

@@ -30,8 +30,8 @@ use crate::{
     hub::Hub,
     limits::{
         CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DRAIN_TIMEOUT,
-        HEADER_BYTES_MAX, KEEPALIVE, RATES_TIDIED_EVERY, REQUEST_TIMEOUT,
-        REQUESTS_PER_CONNECTION_MAX, RESETS_MAX, STREAM_WINDOW_BYTES,
+        HEADER_BYTES_MAX, KEEPALIVE, RATES_TIDIED_EVERY, REQUESTS_PER_CONNECTION_MAX, RESETS_MAX,
+        STREAM_WINDOW_BYTES,
     },
     retention::{self, Retention},
     service::{Rooms, Service},
@@ -280,10 +280,9 @@ fn service(
     Gate::new(service, rules)
 }
 
-/// No limit of the transport is left to its default.
+/// No limit of the transport is left to its default; how long a request may take, the gate says.
 fn builder() -> tonic::transport::Server {
     tonic::transport::Server::builder()
-        .timeout(REQUEST_TIMEOUT)
         .concurrency_limit_per_connection(REQUESTS_PER_CONNECTION_MAX as usize)
         .max_concurrent_streams(REQUESTS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)

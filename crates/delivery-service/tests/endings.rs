@@ -6,7 +6,10 @@ mod common;
 
 use common::{GROUP, Person, World, follow, id, now};
 use conclave_protocol::{SigningKey, UnixMillis, UserDeletion};
-use conclave_rpc::v1::{self, mailbox_item::Item};
+use conclave_rpc::{
+    ErrorDetail,
+    v1::{self, mailbox_item::Item},
+};
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -132,6 +135,10 @@ async fn a_device_is_told_that_its_key_packages_run_low_and_nobody_drains_them()
         }
     };
     assert_eq!(refused.code(), Code::ResourceExhausted);
+    let Some(ErrorDetail::RateLimited(limit)) = ErrorDetail::of(&refused) else {
+        panic!("no time to come back: {refused}");
+    };
+    assert!((3_000_000..=3_600_000).contains(&limit.retry_after_millis));
     let again = alice.take(4, &["bob"]).await.unwrap();
     assert_eq!(again, taken, "what was taken before is given again");
     assert!(world.person("carol").await.take(1, &["bob"]).await.is_ok());

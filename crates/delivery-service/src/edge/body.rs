@@ -13,6 +13,7 @@ use std::{
 use http_body::{Frame, SizeHint};
 use tonic::{Status, body::Body, codegen::Bytes};
 
+use super::connection::Watch;
 use crate::error::Refusal;
 
 /// Bytes that are left for bodies.
@@ -117,13 +118,13 @@ impl http_body::Body for Bounded {
     }
 }
 
-/// An answer's body with what has to live as long as it does.
-pub(super) struct Held<T> {
+/// An answer's body, whose reader has to get on with it.
+pub(super) struct Watched {
     pub(super) inner: Body,
-    pub(super) _held: T,
+    pub(super) watch: Watch,
 }
 
-impl<T: Unpin> http_body::Body for Held<T> {
+impl http_body::Body for Watched {
     type Data = Bytes;
     type Error = Status;
 
@@ -131,7 +132,13 @@ impl<T: Unpin> http_body::Body for Held<T> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        // The transport asks for a frame once it is rid of the one before.
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.watch.moved(bytes);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,20 +5,20 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::Sleep,
+    task::JoinHandle,
+    time::{Instant, Sleep},
 };
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::listener::Seat;
+use super::{listener::Seat, pace::Pace};
 use crate::limits::GREETING_TIMEOUT;
 
 /// Bytes of the HTTP/2 connection preface (RFC 9113 §3.4), the first thing that a client says.
@@ -52,25 +52,33 @@ impl Peer {
 
     /// Ends the connection with all that runs on it: its client does not read what it asked for.
     pub(crate) fn hang_up(&self) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = lock(&self.line);
         line.is_cut = true;
         if let Some(reader) = line.reader.take() {
             reader.wake();
         }
     }
 
-    /// Ends the connection if what is returned still lives by then.
-    pub(crate) fn hang_up_after(&self, patience: Duration) -> Patience {
+    /// Ends the connection if its reader falls behind while what is returned lives.
+    pub(super) fn watch(&self) -> Watch {
         let peer = self.clone();
-        Patience(tokio::spawn(async move {
-            tokio::time::sleep(patience).await;
-            peer.hang_up();
-        }))
+        let pace = Arc::new(Mutex::new(Pace::starting(Instant::now())));
+        let watched = Arc::clone(&pace);
+        let watching = tokio::spawn(async move {
+            loop {
+                let deadline = lock(&watched).deadline();
+                if deadline <= Instant::now() {
+                    break peer.hang_up();
+                }
+                tokio::time::sleep_until(deadline).await;
+            }
+        });
+        Watch { pace, watching }
     }
 
     /// Whether the connection was cut; if not, the reader is woken when it is.
     fn poll_cut(&self, context: &Context<'_>) -> bool {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = lock(&self.line);
         match &mut line.reader {
             Some(reader) => reader.clone_from(context.waker()),
             empty => *empty = Some(context.waker().clone()),
@@ -79,13 +87,27 @@ impl Peer {
     }
 }
 
-/// What somebody waits for; dropped when it has come.
-pub(crate) struct Patience(tokio::task::JoinHandle<()>);
+/// That somebody watches a reader; dropped when it has read all.
+pub(super) struct Watch {
+    pace: Arc<Mutex<Pace>>,
+    watching: JoinHandle<()>,
+}
 
-impl Drop for Patience {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Watch {
+    /// The reader has taken more.
+    pub(super) fn moved(&self, bytes: usize) {
+        lock(&self.pace).moved(bytes, Instant::now());
     }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The bytes below HTTP/2.
@@ -200,5 +222,36 @@ impl AsyncWrite for Connection {
             Wire::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Wire::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::IDLE_TIMEOUT;
+
+    fn is_cut(peer: &Peer) -> bool {
+        peer.poll_cut(&Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_is_waited_for_as_long_as_it_reads() {
+        let peer = Peer::new(([127, 0, 0, 1], 1).into());
+        let watch = peer.watch();
+        let second = Duration::from_secs(1);
+        for _ in 0..20 {
+            tokio::time::sleep(IDLE_TIMEOUT - second).await;
+            watch.moved(4 * 1024 * 1024);
+        }
+        assert!(!is_cut(&peer), "twenty minutes, and it still reads");
+        tokio::time::sleep(IDLE_TIMEOUT + second).await;
+        assert!(is_cut(&peer), "it has stopped");
+
+        let patient = Peer::new(([127, 0, 0, 1], 2).into());
+        drop(patient.watch());
+        tokio::time::sleep(10 * IDLE_TIMEOUT).await;
+        assert!(!is_cut(&patient), "it has read all");
     }
 }

@@ -19,15 +19,15 @@ use tonic::{
 
 use super::{
     ClientVersion, Peer, Rates,
-    body::{Bounded, Budget, Charge, Held},
+    body::{Bounded, Budget, Charge, Watched},
 };
 use crate::{
     auth::Authenticator,
     clock,
     error::Refusal,
     limits::{
-        ANSWER_READ_TIMEOUT, BLOB_BODY_BYTES_MAX, OPEN_BODIES_BYTES_MAX, OPEN_BODY_BYTES_MAX,
-        SIGNED_BODIES_BYTES_MAX, SMALL_BODY_BYTES_MAX, STREAM_BODY_BYTES_MAX, TREE_READ_TIMEOUT,
+        BLOB_BODY_BYTES_MAX, OPEN_BODIES_BYTES_MAX, OPEN_BODY_BYTES_MAX, REQUEST_TIMEOUT,
+        SIGNED_BODIES_BYTES_MAX, SMALL_BODY_BYTES_MAX, STREAM_BODY_BYTES_MAX,
     },
 };
 
@@ -48,8 +48,11 @@ struct Method {
     body: usize,
     /// Whether the body is in memory as a whole until it is answered; if not, part by part.
     is_kept: bool,
-    /// How long the client may take to read the answer; `None` where its sender sees to that.
-    patience: Option<Duration>,
+    /// How long until the answer begins; `None` where a client gets on as it can.
+    timeout: Option<Duration>,
+    /// Whether the client is watched as it reads the answer. The sender of events sees to that
+    /// itself: there may be none for long.
+    is_watched: bool,
 }
 
 impl Method {
@@ -58,7 +61,8 @@ impl Method {
             is_open: false,
             body,
             is_kept: true,
-            patience: Some(ANSWER_READ_TIMEOUT),
+            timeout: Some(REQUEST_TIMEOUT),
+            is_watched: true,
         };
         match path.rsplit('/').next().unwrap_or_default() {
             "Describe" | "Register" | "RequestChallenge" | "Authenticate" | "PublishDeviceList"
@@ -69,15 +73,12 @@ impl Method {
             "CreateGroup" | "Submit" => signed(RPC_MESSAGE_BYTES_MAX + 5),
             "UploadBlob" => Self {
                 is_kept: false,
+                timeout: None,
                 ..signed(BLOB_BODY_BYTES_MAX)
-            },
-            "FetchTree" | "FetchGroupInfo" | "DownloadBlob" => Self {
-                patience: Some(TREE_READ_TIMEOUT),
-                ..signed(SMALL_BODY_BYTES_MAX)
             },
             "Stream" => Self {
                 is_kept: false,
-                patience: None,
+                is_watched: false,
                 ..signed(STREAM_BODY_BYTES_MAX)
             },
             _ => signed(SMALL_BODY_BYTES_MAX),
@@ -186,15 +187,21 @@ where
         };
         let answering = self.inner.call(request);
         Box::pin(async move {
-            let answer = answering.await?;
+            let answer = match method.timeout {
+                None => answering.await?,
+                Some(patience) => match tokio::time::timeout(patience, answering).await {
+                    Ok(answer) => answer?,
+                    Err(_) => Status::deadline_exceeded("the request took too long").into_http(),
+                },
+            };
             // Until here the request was in memory, or what was made of it.
             drop(charge);
-            let (Some(peer), Some(patience)) = (peer, method.patience) else {
+            let Some(peer) = peer.filter(|_| method.is_watched) else {
                 return Ok(answer);
             };
             Ok(answer.map(|inner| {
-                let _held = peer.hang_up_after(patience);
-                Body::new(Held { inner, _held })
+                let watch = peer.watch();
+                Body::new(Watched { inner, watch })
             }))
         })
     }

@@ -1,13 +1,17 @@
 //! Attachments, streamed both ways.
 
 use conclave_rpc::{EdgeError, group_id, v1, v1::upload_blob_request::Request as Sent};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::{Authenticated, Events, Service};
 use crate::{
     blobs::{Announced, Upload},
+    edge::Pace,
     error::Refusal,
     limits::STREAM_EVENTS_MAX,
 };
@@ -19,7 +23,8 @@ impl Service {
     ) -> Result<Response<v1::UploadBlobResponse>, Status> {
         let Authenticated { caller, now, body } = request;
         let mut parts = body;
-        let Some(Sent::Begin(begin)) = next(&mut parts).await? else {
+        let mut pace = Pace::starting(Instant::now());
+        let Some(Sent::Begin(begin)) = next(&mut parts, &mut pace).await? else {
             return Err(EdgeError::new("request", "an upload begins with begin").into());
         };
         let announced = Announced {
@@ -32,7 +37,7 @@ impl Service {
             .job(move |rooms| rooms.blobs.begin(announced, now))
             .await?;
         let id = upload.id();
-        let expires = match self.receive(upload, parts).await {
+        let expires = match self.receive(upload, parts, pace).await {
             Ok(expires) => expires,
             Err(refused) => {
                 self.job(move |rooms| rooms.blobs.abandon(id)).await?;
@@ -48,8 +53,9 @@ impl Service {
         &self,
         mut upload: Upload,
         mut parts: Streaming<v1::UploadBlobRequest>,
+        mut pace: Pace,
     ) -> Result<conclave_protocol::UnixMillis, Status> {
-        while let Some(sent) = next(&mut parts).await? {
+        while let Some(sent) = next(&mut parts, &mut pace).await? {
             let Sent::Part(part) = sent else {
                 return Err(EdgeError::new("begin", "an upload begins once").into());
             };
@@ -59,6 +65,8 @@ impl Service {
                     Ok(upload)
                 })
                 .await?;
+            // What that took was not the client's time.
+            pace.moved(0, Instant::now());
         }
         self.job(move |rooms| rooms.blobs.finish(upload, rooms.clock.now()))
             .await
@@ -101,13 +109,24 @@ impl Service {
     }
 }
 
-async fn next(parts: &mut Streaming<v1::UploadBlobRequest>) -> Result<Option<Sent>, Status> {
-    let Some(message) = parts.message().await? else {
+/// What comes next, if it comes in time.
+async fn next(
+    parts: &mut Streaming<v1::UploadBlobRequest>,
+    pace: &mut Pace,
+) -> Result<Option<Sent>, Status> {
+    let coming = timeout_at(pace.deadline(), parts.message());
+    let message = coming
+        .await
+        .map_err(|_| Status::deadline_exceeded("the upload came too slowly"))?;
+    let Some(message) = message? else {
         return Ok(None);
     };
     let sent = message
         .request
         .ok_or(EdgeError::new("request", "missing"))?;
+    if let Sent::Part(part) = &sent {
+        pace.moved(part.len(), Instant::now());
+    }
     Ok(Some(sent))
 }
 

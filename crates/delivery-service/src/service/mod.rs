@@ -7,6 +7,8 @@ mod encode;
 mod group;
 mod membership;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -45,7 +45,7 @@ use people::{
 pub(super) use log::check_log;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-pub(super) const GROUP: GroupId = GroupId::from_bytes([7; 16]);
+pub(crate) const GROUP: GroupId = GroupId::from_bytes([7; 16]);
 
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
@@ -125,7 +125,7 @@ pub(crate) fn register(store: &dyn Store, users: u8) {
 }
 
 /// Registers devices 1 to `members`, all in the group from the start of epoch 1 on.
-pub(super) fn found(store: &dyn Store, members: u8) {
+pub(crate) fn found(store: &dyn Store, members: u8) {
     register(store, members);
     let group = NewGroup {
         group: GROUP,
@@ -168,7 +168,7 @@ pub(super) const UNCHANGED: EpochChange<'static> = EpochChange {
     welcome: None,
 };
 
-pub(super) fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
+pub(crate) fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
     NewEntry {
         group: GROUP,
         sender: device(sender),

@@ -88,10 +88,14 @@ pub(crate) struct Take<'a> {
 }
 
 impl Take<'_> {
+    /// When a requester may come back, of whose takings within the window this was the first.
+    pub(crate) fn again_after(&self, first: UnixMillis) -> UnixMillis {
+        UnixMillis(first.after(TAKES_WINDOW).0.max(self.now.0 + 1))
+    }
+
     /// Since when packages that the same user took count against the limit.
     pub(crate) fn window_start(&self) -> UnixMillis {
-        let window = u64::try_from(TAKES_WINDOW.as_millis()).unwrap_or(u64::MAX);
-        UnixMillis(self.now.0.saturating_sub(window))
+        self.now.before(TAKES_WINDOW)
     }
 }
 
@@ -100,8 +104,9 @@ impl Take<'_> {
 pub(crate) enum Taken {
     /// There is no such user.
     UnknownUser,
-    /// The requester's user took too many of one of these devices lately. Nothing was taken.
-    TooMany,
+    /// The requester's user took too many of one of these devices lately, and may come back then.
+    /// Nothing was taken.
+    TooMany(UnixMillis),
     /// One package of each device that has any.
     Packages {
         packages: Vec<Vec<u8>>,

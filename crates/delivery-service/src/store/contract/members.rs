@@ -228,10 +228,13 @@ pub(super) fn one_user_takes_only_so_many_of_a_device(store: &dyn Store) {
     let most = u8::try_from(TAKES_PER_REQUESTER_MAX).unwrap();
     for number in 0..most {
         // Two devices of one user count together.
-        let taken = take([2, 9][usize::from(number % 2)], number, NOW);
+        let at = UnixMillis(NOW.0 + u64::from(number));
+        let taken = take([2, 9][usize::from(number % 2)], number, at);
         assert!(matches!(taken, Taken::Packages { packages, .. } if packages.len() == 1));
     }
-    assert_eq!(take(9, most, NOW), Taken::TooMany);
+    let at = UnixMillis(NOW.0 + 100);
+    let again = NOW.after(crate::limits::TAKES_WINDOW);
+    assert_eq!(take(9, most, at), Taken::TooMany(again));
     assert!(
         matches!(take(2, 0, NOW), Taken::Packages { .. }),
         "what it took before"

@@ -94,14 +94,13 @@ impl State {
             return Taken::UnknownUser;
         }
         let devices = self.devices_of(take.user);
-        let is_over = |device: &DeviceId| {
-            let is_again = self
-                .handouts
-                .contains_key(&(take.taker, take.request, *device));
-            !is_again && self.taken_lately(take, *device) >= TAKES_PER_REQUESTER_MAX
-        };
-        if devices.iter().any(is_over) {
-            return Taken::TooMany;
+        for device in &devices {
+            let key = (take.taker, take.request, *device);
+            let lately = self.taken_lately(take, *device);
+            if lately.len() >= TAKES_PER_REQUESTER_MAX && !self.handouts.contains_key(&key) {
+                let first = lately.into_iter().min().unwrap_or_default();
+                return Taken::TooMany(take.again_after(first));
+            }
         }
         let (mut packages, mut low) = (Vec::new(), Vec::new());
         for device in devices {
@@ -142,7 +141,8 @@ impl State {
         Some((message, notice))
     }
 
-    fn taken_lately(&self, take: &Take<'_>, target: DeviceId) -> usize {
+    /// When the requester's user took packages of this device within the window.
+    fn taken_lately(&self, take: &Take<'_>, target: DeviceId) -> Vec<UnixMillis> {
         let user_of = |device: DeviceId| Some(&self.devices.get(&device)?.device.address.user);
         let user = user_of(take.taker);
         self.handouts
@@ -153,7 +153,8 @@ impl State {
                     && user_of(*taker) == user
                     && *at > take.window_start()
             })
-            .count()
+            .map(|(_, (_, at))| *at)
+            .collect()
     }
 
     pub(super) fn notify(&mut self, device: DeviceId, notice: &Notice) -> Notified {

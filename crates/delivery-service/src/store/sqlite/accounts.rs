@@ -214,8 +214,9 @@ pub(super) fn take(db: &Transaction<'_>, take: &Take<'_>) -> Result<Taken> {
     }
     // Before anything is handed out, since a refusal is to change nothing.
     for device in &fresh {
-        if taken_lately(db, take, *device)? >= TAKES_PER_REQUESTER_MAX {
-            return Ok(Taken::TooMany);
+        let (count, first) = taken_lately(db, take, *device)?;
+        if count >= TAKES_PER_REQUESTER_MAX {
+            return Ok(Taken::TooMany(take.again_after(first)));
         }
     }
     let mut low = Vec::new();
@@ -232,11 +233,12 @@ pub(super) fn take(db: &Transaction<'_>, take: &Take<'_>) -> Result<Taken> {
     Ok(Taken::Packages { packages, low })
 }
 
-/// How often the requester's user took a package of this device within the window.
-fn taken_lately(db: &Connection, take: &Take<'_>, device: DeviceId) -> Result<usize> {
-    let count = db
+/// How often the requester's user took a package of this device within the window, and when first.
+fn taken_lately(db: &Connection, take: &Take<'_>, device: DeviceId) -> Result<(usize, UnixMillis)> {
+    let lately = db
         .prepare_cached(
-            "SELECT count(*) FROM handout JOIN device AS taking ON taking.device_id = taker
+            "SELECT count(*), coalesce(min(taken_millis), 0)
+             FROM handout JOIN device AS taking ON taking.device_id = taker
              WHERE handout.device_id = ?1 AND taken_millis > ?2
              AND user_id = (SELECT user_id FROM device WHERE device_id = ?3)",
         )?
@@ -246,9 +248,9 @@ fn taken_lately(db: &Connection, take: &Take<'_>, device: DeviceId) -> Result<us
                 take.window_start().0,
                 take.taker.as_bytes()
             ],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, UnixMillis(row.get(1)?))),
         )?;
-    Ok(count)
+    Ok(lately)
 }
 
 /// What a device is to be told after one of its packages was taken.
