@@ -95,7 +95,7 @@ impl Local {
     }
 
     pub(crate) fn into_database(self) -> Database {
-        Database::from(self.database)
+        Database::of(self.database)
     }
 
     /// Bytes from this opening's own randomness.

@@ -131,9 +131,7 @@ impl Database {
     /// # Errors
     /// [`ClientError::Database`].
     pub fn in_memory() -> Result<Self, ClientError> {
-        let mut connection = Connection::open_in_memory()?;
-        migrate(&mut connection)?;
-        Ok(Self(connection))
+        Connection::open_in_memory()?.try_into()
     }
 
     /// A copy in memory of all that is committed: what a backup, or a copied folder, has.
@@ -149,14 +147,23 @@ impl Database {
         Ok(Self(copy))
     }
 
+    /// What was a session's connection.
+    pub(super) fn of(connection: Connection) -> Self {
+        Self(connection)
+    }
+
     pub(super) fn into_connection(self) -> Connection {
         self.0
     }
 }
 
-impl From<Connection> for Database {
-    fn from(connection: Connection) -> Self {
-        Self(connection)
+impl TryFrom<Connection> for Database {
+    type Error = ClientError;
+
+    /// A connection that the application opened in its own way.
+    fn try_from(mut connection: Connection) -> Result<Self, ClientError> {
+        migrate(&mut connection)?;
+        Ok(Self(connection))
     }
 }
 

@@ -1,11 +1,25 @@
 //! Sessions around a table with the service's real logic, no network and a clock of their own. What
 //! goes over the table can be looked at, changed and lost, and each of them can die at any moment.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use conclave_client::{
-    DeviceId, Entry, EntryKind, Event, GroupId, Registration, Sequence, UnixMillis, UserId,
-    perform,
+    ClientError, DeviceId, Entry, EntryKind, Event, GroupId, Registration, Sequence, UnixMillis,
+    UserId, perform,
     session::{Call, Database, Hint, IntentId, Rejection, Reply, Seed, Session},
 };
 use conclave_delivery_service::InProcess;
@@ -17,10 +31,16 @@ const ROUNDS_MAX: usize = 3000;
 
 pub type Answer = Result<Reply, Rejection>;
 
+/// Sees what a device asks and is answered, and says what it hears instead.
+pub type Meddler = fn(&Table, usize, &Call, Answer) -> Answer;
+
 pub struct Table {
     pub service: InProcess,
     pub now: UnixMillis,
     pub seats: Vec<Seat>,
+    /// What the log does not hold any longer, where a test has it so.
+    pub gone_up_to: Option<u64>,
+    watch: Option<Meddler>,
     runtime: Runtime,
     seeds: u64,
 }
@@ -28,9 +48,25 @@ pub struct Table {
 pub struct Seat {
     pub session: Session,
     pub events: Vec<Event>,
-    /// What was submitted, to see that nothing is sent twice.
-    pub calls: Vec<Call>,
+    /// Commits of the database that still succeed; the next one does not, and then all do.
+    pub fuse: Arc<AtomicI64>,
+    /// Where the device dies next, in calls from now.
+    pub death: Option<(Death, usize)>,
 }
+
+/// Where a device dies in a conversation with the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// When it knows what to ask, and before it has.
+    BeforeAsking,
+    /// When the service has answered, and before it heard.
+    BeforeHearing,
+    /// Right after it took in the answer.
+    AfterHearing,
+}
+
+/// Never blows.
+const WHOLE: i64 = i64::MAX;
 
 impl Table {
     /// People who are registered and sit in a group that the first of them made.
@@ -61,6 +97,8 @@ impl Table {
             service: InProcess::new("here", now),
             now,
             seats: Vec::new(),
+            gone_up_to: None,
+            watch: None,
             runtime,
             seeds: 0,
         }
@@ -69,12 +107,14 @@ impl Table {
     pub fn sit_down(&mut self, name: &str) -> usize {
         let seed = self.seed();
         let at = Registration::at("http://here");
-        let database = Database::in_memory().unwrap();
+        let fuse = Arc::new(AtomicI64::new(WHOLE));
+        let database = fused(Arc::clone(&fuse));
         let session = Session::create(database, &at, "here", name, &seed, self.now).unwrap();
         self.seats.push(Seat {
             session,
             events: Vec::new(),
-            calls: Vec::new(),
+            fuse,
+            death: None,
         });
         self.seats.len() - 1
     }
@@ -130,17 +170,56 @@ impl Table {
         answer.map_err(|status| Rejection::from(&status))
     }
 
-    /// One call of one device, if it has one now.
-    pub fn step(&mut self, seat: usize, mut meddle: impl FnMut(&Call, Answer) -> Answer) -> bool {
+    /// One call of one device, if it has one now. Where its database fails, or its death is due, it
+    /// dies and comes back.
+    pub fn step(&mut self, seat: usize, meddle: impl FnMut(&Call, Answer) -> Answer) -> bool {
+        match self.converse(seat, meddle) {
+            Ok(went_on) => went_on,
+            Err(ClientError::Database(_)) => {
+                self.crash(seat);
+                true
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn converse(
+        &mut self,
+        seat: usize,
+        mut meddle: impl FnMut(&Call, Answer) -> Answer,
+    ) -> Result<bool, ClientError> {
         let now = self.now;
-        let Some(call) = self.session(seat).next_call(now).unwrap() else {
-            return false;
+        let Some(call) = self.session(seat).next_call(now)? else {
+            return Ok(false);
         };
-        let answer = meddle(&call, self.ask(seat, &call));
-        let events = self.session(seat).take_in(&call, answer, now).unwrap();
+        let death = self.next_death(seat);
+        if death == Some(Death::BeforeAsking) {
+            self.crash(seat);
+            return Ok(true);
+        }
+        let mut answer = meddle(&call, self.ask(seat, &call));
+        if let Some(watch) = self.watch {
+            answer = watch(self, seat, &call, answer);
+        }
+        if death == Some(Death::BeforeHearing) {
+            self.crash(seat);
+            return Ok(true);
+        }
+        let events = self.session(seat).take_in(&call, answer, now)?;
         self.seats[seat].events.extend(events);
-        self.seats[seat].calls.push(call);
-        true
+        if death == Some(Death::AfterHearing) {
+            self.crash(seat);
+        }
+        Ok(true)
+    }
+
+    fn next_death(&mut self, seat: usize) -> Option<Death> {
+        let (death, calls) = self.seats[seat].death.take()?;
+        if calls == 0 {
+            return Some(death);
+        }
+        self.seats[seat].death = Some((death, calls - 1));
+        None
     }
 
     /// Lets everybody do everything, with as much time as it takes.
@@ -157,19 +236,26 @@ impl Table {
                 has_stepped |= self.step(seat, |call, answer| meddle(seat, call, answer));
             }
             if has_stepped {
-                self.now = self.now.after(std::time::Duration::from_millis(1));
+                self.now = self.now.after(Duration::from_millis(1));
                 continue;
             }
             // Live streams would tell of what others did.
             let wakes = self.seats.iter().filter_map(|seat| seat.session.wake_at());
             match wakes.min() {
                 Some(wake) => {
-                    self.now = wake.max(self.now.after(std::time::Duration::from_millis(1)));
+                    self.now = wake.max(self.now.after(Duration::from_millis(1)));
                 }
                 None if self.is_quiet(&mut meddle) => return,
                 None => {}
             }
         }
+    }
+
+    /// Like [`Self::settle_with`], for what has to look at the table.
+    pub fn settle_watched(&mut self, meddle: Meddler) {
+        self.watch = Some(meddle);
+        self.settle();
+        self.watch = None;
     }
 
     fn hint_all(&mut self) {
@@ -253,4 +339,16 @@ impl Table {
             .filter(|event| matches!(event, Event::Resynced(_)))
             .count()
     }
+}
+
+/// A database in memory whose commits fail when the fuse blows.
+fn fused(fuse: Arc<AtomicI64>) -> Database {
+    let mut connection = rusqlite::Connection::open_in_memory().unwrap();
+    let blows = move || {
+        let left = fuse.load(Ordering::Relaxed);
+        fuse.store(if left == 0 { WHOLE } else { left - 1 }, Ordering::Relaxed);
+        left == 0
+    };
+    connection.commit_hook(Some(blows)).unwrap();
+    connection.try_into().unwrap()
 }
