@@ -37,6 +37,10 @@ where
     let mut service = service.clone();
     Ok(match call.clone() {
         Call::Register(request) => Reply::Register(service.register(request).await?.into_inner()),
+        Call::CheckInstance(request) => {
+            let asked = service.check_instance(with(request, token));
+            Reply::CheckInstance(asked.await?.into_inner())
+        }
         Call::PublishKeyPackages(request) => {
             let asked = service.publish_key_packages(with(request, token));
             Reply::PublishKeyPackages(asked.await?.into_inner())

@@ -51,11 +51,10 @@ fn user(table: &mut Table, seat: usize) -> UserId {
 impl Operation {
     /// Dies at the first step, at the second, and so on until there is no such step.
     fn survives_all_faults(&self) {
-        let kinds: [fn(usize) -> Fault; 4] = [
+        let kinds: [fn(usize) -> Fault; 3] = [
             Fault::Commit,
             |at| Fault::Call(Death::BeforeAsking, at),
             |at| Fault::Call(Death::BeforeHearing, at),
-            |at| Fault::Call(Death::AfterHearing, at),
         ];
         for kind in kinds {
             let steps = (0..).take_while(|step| self.survives(kind(*step))).count();

@@ -9,6 +9,7 @@ use conclave_client::{
     EntryKind, Event, Standing,
     session::{Call, Rejection, Reply, State},
 };
+use conclave_rpc::v1::submit_request::Body;
 use table::{Answer, Table};
 
 fn too_late(call: &Call, answer: Answer) -> Answer {
@@ -143,12 +144,44 @@ fn a_device_whose_older_state_was_restored_comes_back_with_new_keys() {
     table.settle();
     table.replace(1, backup);
     table.send(1, group, "restored");
-    table.settle();
+    let mut submitted = Vec::new();
+    table.settle_with(|seat, call, answer| {
+        if let (1, Call::Submit(request)) = (seat, call) {
+            let is_commit = matches!(request.body, Some(Body::Commit(_)));
+            submitted.push((is_commit, answer.is_ok()));
+        }
+        answer
+    });
+    // Nothing was encrypted with keys that had been used before.
+    assert_eq!(submitted.first(), Some(&(true, true)));
     assert_eq!(table.resyncs(1), 1);
     table.assert_agreement(group, &[0, 1, 2]);
     table.assert_all_heard(group, &[0, 1, 2]);
     let texts = table.texts(0, group);
     assert!(texts.contains(&"restored".to_owned()), "{texts:?}");
+}
+
+#[test]
+fn of_a_folder_and_its_copy_neither_encrypts_with_the_other_s_keys() {
+    let (mut table, group) = Table::with(&["alice", "bob", "carol"]);
+    let copy = table.copy(1);
+    let seat = table.seat(copy);
+    table.seats.push(seat);
+    // The copy is used first, and has all that the folder had.
+    table.send(3, group, "copy");
+    table.seats.swap(1, 3);
+    let original = table.seats.pop().unwrap();
+    table.settle();
+    assert!(table.texts(0, group).contains(&"copy".to_owned()));
+    table.seats.push(original);
+    table.seats.swap(1, 3);
+    let behind = table.seats.pop().unwrap();
+    table.send(1, group, "original");
+    table.settle();
+    assert_eq!(table.resyncs(1), 1);
+    drop(behind);
+    table.assert_agreement(group, &[0, 1, 2]);
+    table.assert_all_heard(group, &[0, 1, 2]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod account;
 mod gather;
 mod groups;
 mod history;
+mod instance;
 mod log;
 mod outbox;
 mod prepare;
@@ -31,6 +32,7 @@ pub use self::schema::Database;
 pub(crate) use self::{
     account::Account,
     groups::user_named,
+    instance::Checked,
     log::Run,
     outbox::add_intents,
     resync::Reason,

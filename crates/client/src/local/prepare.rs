@@ -69,6 +69,7 @@ impl Tx<'_> {
         match self.engine.encrypt(self, group, content, None) {
             Ok(effects) => {
                 let message = self.apply(effects)?;
+                self.count_encrypted()?;
                 let body = Body::ApplicationMessage(message.clone().into());
                 self.prepared(group, item, body, &message, true)
             }

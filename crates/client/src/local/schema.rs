@@ -7,13 +7,28 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
+
+const SCHEMA_4: &str = "
+    -- What tells this state from its copies; one row.
+    CREATE TABLE instance (
+        only         INTEGER PRIMARY KEY CHECK (only = 1),
+        nonce        BLOB NOT NULL,
+        -- The one that comes after, while the service was asked and its answer is not here.
+        next_nonce   BLOB,
+        -- Messages that were encrypted, in all groups together.
+        sent         INTEGER NOT NULL,
+        -- Whether all keys that a copy could use were given up.
+        starts_over  INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO instance VALUES (1, zeroblob(16), NULL, 0, 0);
+";
 
 const SCHEMA_3: &str = "
     -- Groups that have to be joined again, or had to be.
@@ -197,7 +212,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
-    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3];
+    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {
         transaction.execute_batch(migration)?;

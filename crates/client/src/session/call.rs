@@ -15,6 +15,8 @@ use crate::ClientError;
 pub enum Call {
     /// Needs no token.
     Register(v1::RegisterRequest),
+    /// Whether this device's state is the latest of its kind.
+    CheckInstance(v1::CheckInstanceRequest),
     /// Without packages, it asks how many are in stock.
     PublishKeyPackages(v1::PublishKeyPackagesRequest),
     /// KeyPackages of users to be added.
@@ -57,6 +59,8 @@ impl Call {
 pub enum Reply {
     /// The service knows the device now.
     Register(v1::RegisterResponse),
+    /// It is, or it is not.
+    CheckInstance(v1::CheckInstanceResponse),
     /// How many are in stock.
     PublishKeyPackages(v1::PublishKeyPackagesResponse),
     /// The packages, by user.

@@ -20,6 +20,7 @@
 
 mod call;
 mod follow;
+mod instance;
 mod next;
 mod pace;
 mod rejoin;
@@ -32,10 +33,13 @@ use std::collections::{BTreeMap, VecDeque};
 use conclave_protocol::{GroupId, UnixMillis};
 use conclave_rpc::v1::{self, mailbox_item::Item};
 
-use self::pace::{Backoff, Due, Progress};
 pub use self::{
     call::{Call, Hint, Rejection, Reply},
     state::{IntentId, State},
+};
+use self::{
+    instance::Instance,
+    pace::{Backoff, Due, Progress},
 };
 pub use crate::local::{Database, Seed};
 use crate::{ClientError, Group, Registration, Standing, local::Local};
@@ -47,6 +51,7 @@ pub struct Session {
     code: Option<String>,
     registration_refused: bool,
     service: Backoff,
+    instance: Instance,
     mail: Mail,
     stock: Stock,
     groups: BTreeMap<GroupId, Progress>,
@@ -132,6 +137,7 @@ impl Session {
             code: None,
             registration_refused: false,
             service: Backoff::default(),
+            instance: Instance::default(),
             mail: Mail {
                 due: Due::NOW,
                 items: VecDeque::new(),
@@ -160,6 +166,7 @@ impl Session {
         match hint {
             Hint::Connected => {
                 self.service.clear();
+                self.instance = Instance::Unknown;
                 self.mail.due.set();
                 self.stock = Stock::Unknown;
                 self.look_at_groups()?;
@@ -207,6 +214,9 @@ impl Session {
     fn has_own_business(&self) -> bool {
         if !self.local.account().is_registered() {
             return !self.registration_refused;
+        }
+        if self.instance != Instance::Latest {
+            return true;
         }
         let mail = self.mail.due.is_due() || self.mail.unacknowledged.is_some();
         (mail && self.mail.items.is_empty()) || !matches!(self.stock, Stock::Enough)

@@ -23,6 +23,9 @@ impl Session {
         if !self.local.account().is_registered() {
             return Ok((!self.registration_refused).then(|| self.registration()));
         }
+        if let Some(call) = self.next_for_instance()? {
+            return Ok(Some(call));
+        }
         if let Some(call) = self.next_for_mail(now)? {
             return Ok(Some(call));
         }
@@ -38,8 +41,8 @@ impl Session {
         Ok(None)
     }
 
-    /// What to ask the service now for one group and nothing else, as where somebody waits for what
-    /// was just asked of that group.
+    /// What to ask the service now for one group, as where somebody waits for what was just asked of
+    /// that group; nothing else, but for the check that comes first on each connection.
     ///
     /// # Errors
     /// Those of [`Self::next_call`].
@@ -48,10 +51,12 @@ impl Session {
         group: GroupId,
         now: UnixMillis,
     ) -> Result<Option<Call>, ClientError> {
-        if self.service.is_over(now) && self.local.account().is_registered() {
-            self.next_for_group(group, now)
-        } else {
-            Ok(None)
+        if !self.service.is_over(now) || !self.local.account().is_registered() {
+            return Ok(None);
+        }
+        match self.next_for_instance()? {
+            Some(call) => Ok(Some(call)),
+            None => self.next_for_group(group, now),
         }
     }
 

@@ -61,8 +61,6 @@ pub enum Death {
     BeforeAsking,
     /// When the service has answered, and before it heard.
     BeforeHearing,
-    /// Right after it took in the answer.
-    AfterHearing,
 }
 
 /// Never blows.
@@ -141,6 +139,16 @@ impl Table {
         self.seats[seat].session = Session::open(database, &self.seed()).unwrap();
     }
 
+    /// Somebody with a database of their own.
+    pub fn seat(&mut self, database: Database) -> Seat {
+        Seat {
+            session: Session::open(database, &self.seed()).unwrap(),
+            events: Vec::new(),
+            fuse: Arc::new(AtomicI64::new(WHOLE)),
+            death: None,
+        }
+    }
+
     /// A copy of what a device has committed.
     pub fn copy(&mut self, seat: usize) -> Database {
         let database = self.close(seat);
@@ -207,9 +215,6 @@ impl Table {
         }
         let events = self.session(seat).take_in(&call, answer, now)?;
         self.seats[seat].events.extend(events);
-        if death == Some(Death::AfterHearing) {
-            self.crash(seat);
-        }
         Ok(true)
     }
 

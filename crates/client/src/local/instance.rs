@@ -1,0 +1,90 @@
+//! Finding out that this device's state is a copy, or was restored, before anything is encrypted
+//! with it: a nonce that is drawn anew at each check, and a count of what was encrypted, both
+//! compared with what the service saw last.
+
+use conclave_protocol::UnixMillis;
+use conclave_rpc::v1;
+
+use super::{Reason, Tx};
+use crate::{ClientError, Event, Standing};
+
+/// What came of a check.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// The answer was to an older question, such as that of another program on the same home.
+    Stale,
+    /// Nobody else has shown a later state.
+    Same,
+    /// This state is not the latest: all its keys are given up, and it begins anew.
+    Copied(Vec<Event>),
+}
+
+impl Tx<'_> {
+    /// The question whether this state is the latest. The nonce that comes after is drawn and kept
+    /// where none is waiting for its answer.
+    pub(crate) fn ask_about_instance(&self) -> Result<v1::CheckInstanceRequest, ClientError> {
+        self.sql.execute(
+            "UPDATE instance SET next_nonce = ? WHERE next_nonce IS NULL",
+            [self.random::<16>()],
+        )?;
+        self.instance_question()
+    }
+
+    /// Whether a question was asked, and its answer may have been lost.
+    pub(crate) fn has_instance_question(&self) -> Result<bool, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT 1 FROM instance WHERE next_nonce IS NOT NULL")?;
+        Ok(query.exists([])?)
+    }
+
+    /// Takes in what the service knows of this state.
+    pub(crate) fn take_instance(
+        &self,
+        asked: &v1::CheckInstanceRequest,
+        is_latest: bool,
+        now: UnixMillis,
+    ) -> Result<Checked, ClientError> {
+        if !self.has_instance_question()? || self.instance_question()? != *asked {
+            return Ok(Checked::Stale);
+        }
+        if is_latest {
+            self.sql.execute(
+                "UPDATE instance SET nonce = next_nonce, next_nonce = NULL, starts_over = 0",
+                [],
+            )?;
+            return Ok(Checked::Same);
+        }
+        self.sql
+            .execute("UPDATE instance SET next_nonce = NULL, starts_over = 1", [])?;
+        let mut events = Vec::new();
+        let reason = Reason::sure(ClientError::Copied.to_string());
+        for group in self.groups()? {
+            if matches!(group.standing, Standing::Member | Standing::Leaving) {
+                events.extend(self.note_resync(group.id, &reason, now)?);
+            }
+        }
+        Ok(Checked::Copied(events))
+    }
+
+    /// Counts a message that was encrypted in this transaction.
+    pub(super) fn count_encrypted(&self) -> Result<(), ClientError> {
+        self.sql
+            .execute("UPDATE instance SET sent = sent + 1", [])?;
+        Ok(())
+    }
+
+    fn instance_question(&self) -> Result<v1::CheckInstanceRequest, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT nonce, next_nonce, sent, starts_over FROM instance")?;
+        Ok(query.query_row([], |row| {
+            Ok(v1::CheckInstanceRequest {
+                nonce: row.get::<_, Vec<u8>>(0)?.into(),
+                next_nonce: row.get::<_, Vec<u8>>(1)?.into(),
+                sent: row.get::<_, i64>(2)?.unsigned_abs(),
+                start_over: row.get(3)?,
+            })
+        })?)
+    }
+}
