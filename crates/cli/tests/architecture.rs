@@ -18,7 +18,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("mls-public", &["crypto"]),
     ("mls-member", &["mls-public", "crypto"]),
     ("conformance", &["crypto", "mls-public", "mls-member"]),
-    ("benches", &["crypto", "mls-public", "mls-member"]),
+    (
+        "benches",
+        &["crypto", "mls-public", "mls-member", "conformance"],
+    ),
+    (
+        "fuzz-checks",
+        &["crypto", "mls-public", "mls-member", "protocol", "rpc"],
+    ),
     ("engine", &["protocol", "crypto"]),
     ("rpc", &["protocol"]),
     ("delivery-service", &["rpc", "protocol", "crypto"]),
@@ -39,7 +46,13 @@ const SECRET: &[&str] = &["conclave-engine", "conclave-client", "conclave-mls-me
 const RESERVED: &[(&str, &[&str])] = &[
     (
         "openmls",
-        &["engine", "delivery-service", "conformance", "benches"],
+        &[
+            "engine",
+            "delivery-service",
+            "conformance",
+            "benches",
+            "fuzz-checks",
+        ],
     ),
     (
         "openmls_traits",

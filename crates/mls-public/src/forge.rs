@@ -102,7 +102,6 @@ impl<R: Random> World<R> {
     /// # Errors
     /// [`Error::UnknownLeaf`].
     pub fn group_info(&self, signer: u32, context: GroupContext) -> Result<GroupInfo, Error> {
-        let key = self.keys.get(&signer).ok_or(Error::UnknownLeaf)?;
         let mut info = GroupInfo {
             group_context: context,
             extensions: Extensions::default(),
@@ -110,8 +109,17 @@ impl<R: Random> World<R> {
             signer,
             signature: Vec::new().into(),
         };
-        info.sign(key)?;
+        self.sign_info(&mut info)?;
         Ok(info)
+    }
+
+    /// Signs a GroupInfo with the key of the member that it names.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLeaf`].
+    pub fn sign_info(&self, info: &mut GroupInfo) -> Result<(), Error> {
+        let key = self.keys.get(&info.signer);
+        info.sign(key.ok_or(Error::UnknownLeaf)?)
     }
 
     /// A Proposal of a member, which waits from then on for the next Commit.

@@ -1,0 +1,52 @@
+//! What the fuzzer throws bytes at: each target is a function that panics if something does not
+//! hold. The fuzzer drives them with a nightly toolchain (`docs/fuzzing.md`); `cargo test` replays
+//! the corpora on a stable one.
+
+#![allow(clippy::panic, clippy::expect_used)] // A target has no other way to say no.
+
+mod differential;
+mod requests;
+mod wire;
+
+use conclave_protocol::{Content, DeviceCertificate, DeviceList};
+
+pub use differential::differential;
+pub use requests::{REQUESTS, requests};
+pub use wire::{WIRE_TYPES, wire};
+
+/// A target.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the names of their corpora.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("wire", wire),
+    ("requests", requests),
+    ("content", content),
+    ("certificate", certificate),
+    ("differential", differential),
+];
+
+/// What a member sent is always something, and means the same when it is sent on.
+pub fn content(input: &[u8]) {
+    let content = Content::from_bytes(input);
+    assert_eq!(Content::from_bytes(&content.to_bytes()), content);
+}
+
+/// Certificates and device lists have one encoding, valid or not.
+pub fn certificate(input: &[u8]) {
+    if let Ok(certificate) = DeviceCertificate::from_verified_bytes(input) {
+        assert_eq!(certificate.to_bytes(), input);
+        // Only to see that it does not panic: nobody forges a signature by chance.
+        let _ = DeviceCertificate::from_bytes(input);
+    }
+    if let Ok(list) = DeviceList::from_verified_bytes(input) {
+        assert_eq!(list.to_bytes(), input);
+        let _ = DeviceList::from_bytes(input);
+    }
+}
+
+/// The kind that the first byte chooses among `count`, and the rest.
+fn choose(input: &[u8], count: usize) -> Option<(usize, &[u8])> {
+    let (first, rest) = input.split_first()?;
+    Some((usize::from(*first).checked_rem(count)?, rest))
+}
