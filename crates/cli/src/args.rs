@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use conclave_delivery_service::ClientVersion;
+use conclave_delivery_service::{ClientVersion, Rate, RateLimits};
 
 /// End-to-end encrypted messaging for very large groups.
 ///
@@ -119,12 +119,63 @@ pub(crate) struct Serve {
     /// Connections from one address at one moment; loopback is not counted
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) connections_per_address: usize,
+    /// Days for which messages are kept for devices that are away; those away for longer join again
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 28,
+        value_parser = clap::value_parser!(u16).range(1..=28)
+    )]
+    pub(crate) keep_days: u16,
+    /// MiB of messages that one group keeps; of more, the oldest go
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub(crate) keep_mib: u32,
+    /// Days for which attachments are kept
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 28,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) attachment_days: u16,
+    /// MiB of attachments that one user may have stored
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) attachment_mib: u32,
+    /// How often somebody may ask, for example `user-messages=20/s,600`: 20 a second, and 600 at
+    /// once after a pause; also /min and /h. Names: address-requests, address-registrations,
+    /// device-requests, user-requests, user-messages, user-takes, user-groups
+    #[arg(long, value_name = "NAME=RATE", value_parser = named_rate)]
+    pub(crate) rate: Vec<NamedRate>,
     /// Seconds between saying, as gRPC health, that the end is near, and stopping
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) notice: u64,
     /// Set no rate limits: for measuring
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, conflicts_with = "rate")]
     pub(crate) unlimited: bool,
+}
+
+/// A limit that differs from the default.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedRate {
+    pub(crate) name: String,
+    pub(crate) rate: Rate,
+}
+
+fn named_rate(text: &str) -> Result<NamedRate, String> {
+    let (name, rate) = text.split_once('=').ok_or("write it as NAME=RATE")?;
+    if !RateLimits::NAMES.contains(&name) {
+        let names = RateLimits::NAMES.join(", ");
+        return Err(format!("there is no limit of this name; there are {names}"));
+    }
+    Ok(NamedRate {
+        name: name.to_owned(),
+        rate: rate.parse()?,
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use conclave_delivery_service::{Config, RateLimits, Registration, Server, Tls};
+use conclave_delivery_service::{Config, RateLimits, Registration, Retention, Server, Tls};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    args::{self, Serve},
+    args::{self, NamedRate, Serve},
     output::Output,
 };
 
@@ -28,10 +28,13 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
             args::Registration::Invite => Registration::Code,
         },
         minimum_client: serve.minimum_client,
-        rates: if serve.unlimited {
-            RateLimits::unlimited()
-        } else {
-            RateLimits::default()
+        rates: rates(serve.unlimited, &serve.rate),
+        retention: Retention {
+            log_age: days(serve.keep_days),
+            log_bytes: mebibytes(serve.keep_mib),
+            blob_age: days(serve.attachment_days),
+            blob_bytes_per_user: mebibytes(serve.attachment_mib),
+            ..Retention::default()
         },
         connections: serve.connections,
         connections_per_address: serve.connections_per_address,
@@ -47,6 +50,29 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
     server.run(stop_signal()?).await?;
     output.remark("stopped")?;
     Ok(())
+}
+
+fn rates(unlimited: bool, changed: &[NamedRate]) -> RateLimits {
+    let mut rates = if unlimited {
+        RateLimits::unlimited()
+    } else {
+        RateLimits::default()
+    };
+    for NamedRate { name, rate } in changed {
+        // The arguments hold known names only.
+        if let Some(limit) = rates.named(name) {
+            *limit = *rate;
+        }
+    }
+    rates
+}
+
+fn days(count: u16) -> Duration {
+    Duration::from_hours(24 * u64::from(count))
+}
+
+fn mebibytes(count: u32) -> u64 {
+    u64::from(count) << 20
 }
 
 /// Completes on Ctrl-C or SIGTERM.

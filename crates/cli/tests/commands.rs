@@ -268,6 +268,76 @@ fn what_was_said_to_a_dead_server_goes_out_later() {
     assert!(alice.says(&["read", "club"]).contains("alice: kept"));
 }
 
+#[test]
+fn a_backup_is_restored_as_the_manual_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(&data, &[]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    alice.says(&["send", "club", "before"]);
+    let copy = folder.path().join("copy.db");
+    let back_up = |data: &Path| {
+        conclave()
+            .args(["admin", "backup", "--json", "--data"])
+            .arg(data)
+            .arg("--to")
+            .arg(&copy)
+            .output()
+            .unwrap()
+    };
+    complains(&back_up(&folder.path().join("none")), &["no server's data"]);
+    let made = back_up(&data);
+    assert!(made.status.success(), "while the server runs");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["bytes"], copy.metadata().unwrap().len());
+    complains(&back_up(&data), &["copy.db", "new file"]);
+
+    drop(server);
+    let restored = folder.path().join("restored");
+    std::fs::create_dir(&restored).unwrap();
+    std::fs::copy(&copy, restored.join("conclave.db")).unwrap();
+    let _server = Server::start(&restored, &["--listen", &address]);
+    assert!(bob.says(&["read", "club"]).contains("alice: before"));
+    bob.says(&["send", "club", "after"]);
+    assert!(alice.says(&["read", "club"]).contains("bob: after"));
+}
+
+#[test]
+fn an_operator_sets_limits_and_how_long_things_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(
+        &data,
+        &[
+            "--listen=127.0.0.1:0",
+            "--rate=user-groups=1/h,2",
+            "--rate=user-messages=50/s,900",
+            "--keep-days=7",
+            "--keep-mib=100",
+            "--attachment-days=90",
+            "--attachment-mib=0",
+        ],
+    );
+    let alice = Person::new(&folder, "alice", &server.url);
+    let create = |name: &str| alice.run(&["group", "create", name]);
+    assert!(create("one").status.success());
+    assert!(create("two").status.success());
+    complains(&create("three"), &["asks to wait"]);
+    for (wrong, part) in [
+        ("--rate=user-groups=1/d,2", "20/s,600"),
+        ("--rate=nonsense=1/h,2", "user-groups"),
+        ("--rate=user-groups", "NAME=RATE"),
+        ("--keep-days=29", "28"),
+    ] {
+        let output = conclave().args(["serve", wrong]).output().unwrap();
+        complains(&output, &[part]);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn the_server_stops_cleanly_on_sigterm() {

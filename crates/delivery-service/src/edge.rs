@@ -5,6 +5,7 @@
 //! (`rates`), from how old a program (`version`), how much memory the body may take (`body`),
 //! and whether the client gets on with it (`pace`).
 
+mod allowance;
 mod body;
 mod connection;
 mod gate;
@@ -14,7 +15,7 @@ mod rates;
 mod tls;
 mod version;
 
-pub use rates::{Rate, RateLimits};
+pub use allowance::{Rate, RateLimits};
 pub use tls::Tls;
 pub use version::ClientVersion;
 

@@ -8,7 +8,6 @@ use std::{
     hash::Hash,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU32,
-    time::Duration,
 };
 
 use conclave_protocol::DeviceId;
@@ -18,85 +17,8 @@ use governor::{
     state::keyed::DashMapStateStore,
 };
 
+use super::allowance::{Rate, RateLimits};
 use crate::{auth::Caller, error::Refusal, limits::RATE_KEYS_MAX};
-
-/// One allowance: a unit every so often, and so many at once after a pause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// The time in which one unit comes back.
-    pub every: Duration,
-    /// How many units there are at most.
-    pub burst: NonZeroU32,
-}
-
-impl Rate {
-    /// A unit comes back `every` so often, up to `burst` of them; zero counts as one.
-    #[must_use]
-    pub const fn new(every: Duration, burst: u32) -> Self {
-        let burst = match NonZeroU32::new(burst) {
-            Some(burst) => burst,
-            None => NonZeroU32::MIN,
-        };
-        Self { every, burst }
-    }
-}
-
-/// How often each may ask. Everything costs a request; some requests cost more.
-#[derive(Debug, Clone)]
-pub struct RateLimits {
-    /// Requests from one address: many people can share one.
-    pub address_requests: Rate,
-    /// Registrations from one address.
-    pub address_registrations: Rate,
-    /// Requests of one device.
-    pub device_requests: Rate,
-    /// Requests of all of a user's devices.
-    pub user_requests: Rate,
-    /// Messages that a user submits to all groups together.
-    pub user_submissions: Rate,
-    /// Users whose KeyPackages a user takes.
-    pub user_takes: Rate,
-    /// Groups that a user creates.
-    pub user_groups: Rate,
-    /// Whether loopback is limited as an address. It is not by default: who connects from there is
-    /// the operator, or a proxy that speaks for many and knows their addresses itself.
-    pub limit_loopback: bool,
-}
-
-impl Default for RateLimits {
-    /// What an eager person or a busy bot does not reach.
-    fn default() -> Self {
-        let per_second = |rate: u32, burst| Rate::new(Duration::from_secs(1) / rate, burst);
-        Self {
-            address_requests: per_second(500, 5_000),
-            address_registrations: Rate::new(Duration::from_secs(30), 20),
-            device_requests: per_second(100, 1_000),
-            user_requests: per_second(200, 2_000),
-            user_submissions: per_second(20, 600),
-            user_takes: per_second(20, 20_000),
-            user_groups: Rate::new(Duration::from_secs(10), 100),
-            limit_loopback: false,
-        }
-    }
-}
-
-impl RateLimits {
-    /// No limit that anything reaches: for measuring what lies behind.
-    #[must_use]
-    pub fn unlimited() -> Self {
-        let rate = Rate::new(Duration::from_nanos(1), u32::MAX);
-        Self {
-            address_requests: rate,
-            address_registrations: rate,
-            device_requests: rate,
-            user_requests: rate,
-            user_submissions: rate,
-            user_takes: rate,
-            user_groups: rate,
-            limit_loopback: false,
-        }
-    }
-}
 
 /// What a request costs its user besides being a request.
 #[derive(Debug, Clone, Copy)]
@@ -243,6 +165,8 @@ pub(super) fn neighbourhood(address: IpAddr, wide: bool) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn caller(number: u8) -> Caller {

@@ -25,6 +25,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Error};
 mod member;
 mod person;
 pub mod process;
+pub mod raw;
 
 pub use member::{bundle, follow};
 pub use person::Person;

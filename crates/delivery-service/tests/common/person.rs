@@ -74,6 +74,19 @@ impl Person {
         self
     }
 
+    /// The same device once more, over the same connection.
+    pub fn twin(&self) -> Self {
+        let certificate = self.engine.device().certificate().clone();
+        Self {
+            engine: Engine::new(Device::new(certificate, self.key.clone()).unwrap()),
+            key: self.key.clone(),
+            state: MemoryState::default(),
+            rpc: self.rpc.clone(),
+            token: self.token.clone(),
+            cursor: 0,
+        }
+    }
+
     pub fn device(&self) -> DeviceId {
         self.engine.device().address().device
     }
