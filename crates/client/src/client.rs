@@ -204,6 +204,27 @@ impl Client {
         self.session(move |session| session.epoch(group)).await
     }
 
+    /// What this user and another compare, in person or by telephone, to see that nobody stands
+    /// between them: 60 digits that both see alike.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownUser`] for one whom this device has not met in a group.
+    pub async fn safety_number(&self, user: &UserId) -> Result<String, ClientError> {
+        let user = user.clone();
+        self.session(move |session| session.safety_number(&user))
+            .await
+    }
+
+    /// What the members of a group compare to see that they are in it with the same devices: 60
+    /// digits that all see alike.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`] for a group that ended.
+    pub async fn roster_fingerprint(&self, group: GroupId) -> Result<String, ClientError> {
+        self.session(move |session| session.roster_fingerprint(group))
+            .await
+    }
+
     /// Up to `limit` entries of a group's history after a place in its log, oldest first.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod drive;
 mod entropy;
 mod error;
 mod events;
+mod fingerprint;
 mod intent;
 mod local;
 mod perform;

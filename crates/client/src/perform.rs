@@ -74,6 +74,10 @@ where
             let asked = service.submit(with(request, token));
             Reply::Submit(asked.await?.into_inner())
         }
+        Call::ReportCommit(request) => {
+            let asked = service.report_commit(with(request, token));
+            Reply::ReportCommit(asked.await?.into_inner())
+        }
         Call::ReadLog(request) => {
             let asked = service.read_log(with(request, token));
             Reply::ReadLog(asked.await?.into_inner())

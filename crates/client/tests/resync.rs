@@ -98,8 +98,9 @@ fn what_was_accepted_before_a_resync_is_not_sent_again_after_it() {
 fn a_commit_that_can_t_be_processed_leads_to_a_resync() {
     let (mut table, group) = Table::with(&["alice", "bob", "carol"]);
     table.session(0).update(group).unwrap();
-    let mut is_damaged = true;
+    let (mut is_damaged, mut reported) = (true, 0);
     table.settle_with(|seat, call, answer| {
+        reported += usize::from(matches!(call, Call::ReportCommit(_)));
         if seat == 1 && is_damaged && matches!(call, Call::ReadLog(_)) {
             let damaged = damage(answer.clone(), conclave_rpc::v1::EntryKind::Commit);
             is_damaged = damaged == answer;
@@ -107,9 +108,30 @@ fn a_commit_that_can_t_be_processed_leads_to_a_resync() {
         }
         answer
     });
+    // The service refuses it, since the Commit in its log is another, and it is not said again.
+    assert_eq!(reported, 1);
     assert_eq!(table.resyncs(1), 1);
     table.assert_agreement(group, &[0, 1, 2]);
     table.assert_all_heard(group, &[0, 1, 2]);
+}
+
+#[test]
+fn members_compare_numbers() {
+    let (mut table, group) = Table::with(&["alice", "bob", "carol"]);
+    let users = [0, 1, 2].map(|seat| table.session(seat).user().clone());
+    let seen = table.session(0).safety_number(&users[1]).unwrap();
+    assert_eq!(table.session(1).safety_number(&users[0]).unwrap(), seen);
+    assert_ne!(table.session(1).safety_number(&users[2]).unwrap(), seen);
+    let roster = [0, 1, 2].map(|seat| table.session(seat).roster_fingerprint(group).unwrap());
+    assert!(roster.iter().all(|it| *it == roster[0]));
+    table.session(0).remove(group, &users[2..]).unwrap();
+    table.settle();
+    assert_ne!(
+        table.session(1).roster_fingerprint(group).unwrap(),
+        roster[0]
+    );
+    let stranger = "zoe@here".parse().unwrap();
+    assert!(table.session(0).safety_number(&stranger).is_err());
 }
 
 #[test]

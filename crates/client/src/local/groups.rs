@@ -1,11 +1,11 @@
 //! The groups that this device knows.
 
 use conclave_engine::EngineError;
-use conclave_protocol::{DeviceCertificate, Epoch, GroupId, Sequence, UserId};
+use conclave_protocol::{DeviceCertificate, Epoch, GroupId, Sequence, UserId, VerifyingKey};
 use rusqlite::{OptionalExtension as _, Row, types::Type};
 
 use super::Tx;
-use crate::{ClientError, Group, Member, Standing};
+use crate::{ClientError, Group, Member, Standing, fingerprint};
 
 impl Tx<'_> {
     pub(crate) fn groups(&self) -> Result<Vec<Group>, ClientError> {
@@ -112,6 +112,27 @@ impl Tx<'_> {
     /// Whether a Commit of this device waits for the log's verdict.
     pub(crate) fn has_pending_commit(&self, id: GroupId) -> Result<bool, ClientError> {
         Ok(self.engine.has_pending_commit(self, id)?)
+    }
+
+    /// What this user and another compare; see `fingerprint`.
+    pub(crate) fn safety_number(&self, user: &UserId) -> Result<String, ClientError> {
+        let mut known = self
+            .sql
+            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?;
+        let key = known.query_row([user.as_str()], |row| row.get::<_, Vec<u8>>(0));
+        let key = key
+            .optional()?
+            .and_then(|key| VerifyingKey::try_from(&key[..]).ok());
+        let key = key.ok_or_else(|| ClientError::UnknownUser(vec![user.to_string()]))?;
+        let own = self.own_certificate();
+        let own = (&own.address().user, own.identity_key());
+        Ok(fingerprint::safety_number(own, (user, &key)))
+    }
+
+    /// What all members of a group compare; see `fingerprint`.
+    pub(crate) fn roster_fingerprint(&self, id: GroupId) -> Result<String, ClientError> {
+        let roster = self.engine.roster(self, id)?;
+        Ok(fingerprint::roster(roster.iter().map(|it| &it.certificate)))
     }
 
     /// Keeps the identity keys of users who are seen for the first time, and refuses another key

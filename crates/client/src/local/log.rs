@@ -54,6 +54,7 @@ impl Tx<'_> {
             if problem.is_local() {
                 return Err(problem);
             }
+            self.note_report(id, entry, &problem)?;
             match reason_to_resync(&problem) {
                 Some(reason) => run.events.extend(self.note_resync(id, &reason, now)?),
                 None => run.problem = Some(problem),

@@ -12,6 +12,7 @@ mod instance;
 mod log;
 mod outbox;
 mod prepare;
+mod report;
 mod resync;
 mod schema;
 mod state;

@@ -7,13 +7,21 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 4;
+const SCHEMA_VERSION: u32 = 5;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
+
+const SCHEMA_5: &str = "
+    -- What this device has to say about Commits that it could not process.
+    CREATE TABLE reports (
+        group_id  BLOB PRIMARY KEY,
+        report    BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
 
 const SCHEMA_4: &str = "
     -- What tells this state from its copies; one row.
@@ -212,7 +220,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
-    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
+    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {
         transaction.execute_batch(migration)?;

@@ -33,6 +33,8 @@ pub enum Call {
     CreateGroup(v1::CreateGroupRequest),
     /// A message for a group's log.
     Submit(v1::SubmitRequest),
+    /// That a Commit can't be processed.
+    ReportCommit(v1::ReportCommitRequest),
     /// A page of a group's log.
     ReadLog(v1::ReadLogRequest),
 }
@@ -46,6 +48,7 @@ impl Call {
             Self::FetchGroupInfo(request) => &request.group_id,
             Self::CreateGroup(request) => &request.group_id,
             Self::Submit(request) => &request.group_id,
+            Self::ReportCommit(request) => &request.group_id,
             Self::ReadLog(request) => &request.group_id,
             _ => return None,
         };
@@ -77,6 +80,8 @@ pub enum Reply {
     CreateGroup(v1::CreateGroupResponse),
     /// Where the message stands.
     Submit(v1::SubmitResponse),
+    /// The report is heard.
+    ReportCommit(v1::ReportCommitResponse),
     /// A page of the log.
     ReadLog(v1::ReadLogResponse),
 }

@@ -133,6 +133,10 @@ impl Session {
         let Some(progress) = self.groups.get_mut(&id) else {
             return Ok(None);
         };
+        if progress.has_report {
+            let report = self.local.read(|tx| tx.report(id))?;
+            return Ok(report.map(Call::ReportCommit));
+        }
         if progress.is_out() {
             return self.next_of_rejoin(id, now);
         }

@@ -102,6 +102,8 @@ pub(super) struct Progress {
     /// When to come back by an external Commit, where that is needed.
     pub(super) resync_at: Option<UnixMillis>,
     pub(super) join: Option<Join>,
+    /// Whether a Commit has to be reported.
+    pub(super) has_report: bool,
     /// Whose messages could not be read, and how many, since one could be.
     pub(super) unreadable: Vec<DeviceId>,
     /// What keeps the group from going on.
@@ -120,6 +122,7 @@ impl Progress {
             confirm_at: None,
             resync_at: None,
             join: None,
+            has_report: false,
             unreadable: Vec::new(),
             problem: None,
         }
@@ -137,6 +140,9 @@ impl Progress {
     pub(super) fn wake_at(&self) -> Option<UnixMillis> {
         if self.standing == Standing::Ended {
             return None;
+        }
+        if self.has_report {
+            return Some(UnixMillis(0));
         }
         let log = self.log_backoff.not_before();
         if self.join.is_some() {

@@ -57,14 +57,16 @@ impl Session {
 
     /// Brings what is kept in memory about a group in line with the database.
     pub(super) fn refresh(&mut self, id: GroupId) -> Result<(), ClientError> {
-        let (group, resync_at, has_join) = self.local.read(|tx| {
+        let (group, resync_at, has_join, has_report) = self.local.read(|tx| {
             let has_join = tx.pending_join(id)?.is_some();
-            Ok((tx.group(id)?, tx.resync_at(id)?, has_join))
+            let has_report = tx.report(id)?.is_some();
+            Ok((tx.group(id)?, tx.resync_at(id)?, has_join, has_report))
         })?;
         let Some(group) = group else {
             return Ok(());
         };
         let progress = self.note_group(&group);
+        progress.has_report = has_report;
         progress.resync_at = resync_at;
         progress.join = has_join.then(|| progress.join.unwrap_or(Join::Unsent));
         Ok(())
@@ -97,6 +99,18 @@ impl Session {
                 limit: 0,
             }),
         }))
+    }
+
+    /// A report was heard, or refused; it is not made twice.
+    pub(super) fn take_report(
+        &mut self,
+        asked: &v1::ReportCommitRequest,
+    ) -> Result<Vec<Event>, ClientError> {
+        self.local.write(|tx| tx.forget_report(asked))?;
+        if let Some((id, _)) = self.progress(&asked.group_id) {
+            self.refresh(id)?;
+        }
+        Ok(Vec::new())
     }
 
     /// Makes the external Commit from what the service gave.

@@ -61,6 +61,7 @@ impl Session {
             (Call::CreateGroup(request), Reply::CreateGroup(_)) => {
                 self.take_created(request).map(no_events)
             }
+            (Call::ReportCommit(asked), Reply::ReportCommit(_)) => self.take_report(asked),
             (Call::FetchGroupInfo(asked), Reply::FetchGroupInfo(first, tree)) => {
                 self.take_opening(asked, &first, &tree, now)
             }
@@ -136,6 +137,7 @@ impl Session {
                     session.take_rejoin_refusal(id, call, rejection, now)
                 });
             }
+            (Call::ReportCommit(request), _) => return self.take_report(request),
             (Call::FetchTree(request), _) => return self.take_lost_tree(request, rejection, now),
             // Whatever it was, it must not be asked for again and again.
             _ => self.service.fail(now, SERVICE_WAITS, self.share()),

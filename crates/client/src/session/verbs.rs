@@ -159,6 +159,26 @@ impl Session {
         self.local.read(|tx| Ok(tx.epoch(group)?))
     }
 
+    /// 60 digits that this user and another see alike, as long as each knows the other's true
+    /// identity key. Compared in person or by telephone, they show that nobody stands between.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownUser`] for one whom this device has not met in a group.
+    pub fn safety_number(&mut self, user: &UserId) -> Result<String, ClientError> {
+        self.local.read(|tx| tx.safety_number(user))
+    }
+
+    /// 60 digits that all members see alike who see the same users, devices and keys in the group.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`] for a group that ended.
+    pub fn roster_fingerprint(&mut self, group: GroupId) -> Result<String, ClientError> {
+        self.local.read(|tx| {
+            tx.require_member(group)?;
+            tx.roster_fingerprint(group)
+        })
+    }
+
     /// Up to `limit` entries of a group's history after a place in its log, oldest first.
     ///
     /// # Errors

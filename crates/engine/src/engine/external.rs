@@ -1,7 +1,7 @@
 //! Joining by an external Commit, and approving of somebody who does.
 
 use conclave_protocol::{
-    Approval, DeviceAddress, GroupId, UnixMillis,
+    Approval, CommitReport, DeviceAddress, GroupId, ReportedCommit, UnixMillis,
     limits::{GROUP_INFO_BYTES_MAX, KEY_PACKAGE_BYTES_MAX},
 };
 use openmls::prelude::{
@@ -99,6 +99,13 @@ impl Engine {
     pub fn approve(&self, group: GroupId, joiner: &DeviceAddress, expires: UnixMillis) -> Approval {
         let approver = self.device.address().device;
         Approval::issue(group, joiner, approver, expires, self.device.key())
+    }
+
+    /// This device's word that it could not process a Commit.
+    #[must_use]
+    pub fn report(&self, commit: ReportedCommit) -> CommitReport {
+        let reporter = self.device.address().device;
+        CommitReport::issue(commit, reporter, self.device.key())
     }
 
     fn join_from_outside(
