@@ -19,6 +19,12 @@ pub trait Client {
     /// What the implementation gives; so for all that follow.
     fn create(&mut self, group_id: &[u8]) -> anyhow::Result<()>;
 
+    /// Learns a pre-shared key, now or before it is in a group.
+    ///
+    /// # Errors
+    /// As said above.
+    fn store_psk(&mut self, name: &[u8], secret: &[u8]) -> anyhow::Result<()>;
+
     /// A KeyPackage to be added with.
     ///
     /// # Errors
@@ -102,6 +108,10 @@ pub enum Change {
     Remove(u32),
     /// Renew the sender's leaf. Not by value: a Commit's path does it.
     Update,
+    /// Mix in the pre-shared key of this name, which all members have [stored](Client::store_psk).
+    ExternalPsk(Vec<u8>),
+    /// Replace the GroupContext's extensions by this encoded list.
+    Extensions(Vec<u8>),
 }
 
 /// What a Commit consists of.

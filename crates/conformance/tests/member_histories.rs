@@ -9,6 +9,12 @@ use proptest::prelude::*;
 /// Members that a history may lead to.
 const MEMBERS_MAX: usize = 9;
 
+/// The name of a pre-shared key that everybody has.
+const PSK: &[u8] = b"psk";
+
+/// A list of extensions with RequiredCapabilities that require nothing (RFC 9420 §11.1).
+const REQUIRED_NOTHING: &[u8] = &[6, 0, 3, 3, 0, 0, 0];
+
 /// What happens next. Numbers choose among those who are members then.
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -36,6 +42,15 @@ enum Step {
         by: usize,
         kind: EngineName,
     },
+    Psk {
+        by: usize,
+        committer: usize,
+    },
+    Extensions {
+        by: usize,
+        committer: usize,
+        is_empty: bool,
+    },
     Chat {
         by: usize,
     },
@@ -56,6 +71,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (some.clone(), some.clone(), some.clone())
             .prop_map(|(by, whom, committer)| Step::ProposeRemove { by, whom, committer }),
         1 => (some.clone(), kind()).prop_map(|(by, kind)| Step::JoinExternally { by, kind }),
+        1 => (some.clone(), some.clone()).prop_map(|(by, committer)| Step::Psk { by, committer }),
+        1 => (some.clone(), some.clone(), any::<bool>()).prop_map(|(by, committer, is_empty)| {
+            Step::Extensions { by, committer, is_empty }
+        }),
         1 => some.prop_map(|by| Step::Chat { by }),
     ]
 }
@@ -82,7 +101,9 @@ impl World {
     fn client(&mut self, kind: EngineName) -> Box<dyn Client> {
         self.born += 1;
         let name = format!("client {}", self.born);
-        kind.client(&name, self.suite).unwrap()
+        let mut client = kind.client(&name, self.suite).unwrap();
+        client.store_psk(PSK, b"known to all").unwrap();
+        client
     }
 
     fn run(&mut self, step: Step) {
@@ -118,6 +139,25 @@ impl World {
                 }
                 self.members.push(joiner);
             }
+            Step::Psk { by, committer } => {
+                self.settle(
+                    by % count,
+                    committer % count,
+                    Change::ExternalPsk(PSK.to_vec()),
+                );
+            }
+            Step::Extensions {
+                by,
+                committer,
+                is_empty,
+            } => {
+                let list = if is_empty { &[0][..] } else { REQUIRED_NOTHING };
+                self.settle(
+                    by % count,
+                    committer % count,
+                    Change::Extensions(list.to_vec()),
+                );
+            }
             Step::Chat { by } => self.chat(by % count),
             _ => return,
         }
@@ -131,6 +171,16 @@ impl World {
         let welcome = welcome.expect("an Add gives a Welcome");
         joiner.join(&welcome, None).unwrap();
         self.members.push(joiner);
+    }
+
+    /// By reference if somebody else commits, by value otherwise.
+    fn settle(&mut self, by: usize, committer: usize, change: Change) {
+        if by == committer {
+            self.commit(by, &[change]);
+        } else {
+            self.propose(by, &change);
+            self.commit(committer, &[]);
+        }
     }
 
     fn propose(&mut self, by: usize, change: &Change) {

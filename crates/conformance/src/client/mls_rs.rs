@@ -8,7 +8,7 @@ use mls_rs::{
         SigningIdentity,
         basic::{BasicCredential, BasicIdentityProvider},
     },
-    mls_rs_codec::MlsEncode as _,
+    mls_rs_codec::{MlsDecode as _, MlsEncode as _},
     psk::ExternalPskId,
     storage_provider::{
         KeyPackageData,
@@ -22,6 +22,8 @@ use crate::vectors::shapes;
 
 struct MlsRs<C: MlsConfig> {
     client: mls_rs::Client<C>,
+    /// Shared with the client.
+    psks: InMemoryPreSharedKeyStorage,
     group: Option<Group<C>>,
 }
 
@@ -78,11 +80,12 @@ fn boxed(
         .crypto_provider(AwsLcCryptoProvider::new())
         .identity_provider(BasicIdentityProvider::new())
         .key_package_repo(packages)
-        .psk_store(psks)
+        .psk_store(psks.clone())
         .signing_identity(identity, secret, suite)
         .build();
     Box::new(MlsRs {
         client,
+        psks,
         group: None,
     })
 }
@@ -97,6 +100,10 @@ impl<C: MlsConfig> MlsRs<C> {
     }
 }
 
+fn extensions(list: &[u8]) -> anyhow::Result<ExtensionList> {
+    Ok(ExtensionList::mls_decode(&mut &*list)?)
+}
+
 impl<C: MlsConfig> Client for MlsRs<C> {
     fn create(&mut self, group_id: &[u8]) -> anyhow::Result<()> {
         let none = ExtensionList::default();
@@ -105,6 +112,12 @@ impl<C: MlsConfig> Client for MlsRs<C> {
             .client
             .create_group_with_id(id, none.clone(), none, None)?;
         self.group = Some(group);
+        Ok(())
+    }
+
+    fn store_psk(&mut self, name: &[u8], secret: &[u8]) -> anyhow::Result<()> {
+        let name = ExternalPskId::new(name.to_vec());
+        self.psks.insert(name, secret.to_vec().into());
         Ok(())
     }
 
@@ -143,6 +156,12 @@ impl<C: MlsConfig> Client for MlsRs<C> {
             }
             Change::Remove(leaf) => group.propose_remove(*leaf, Vec::new())?,
             Change::Update => group.propose_update(Vec::new())?,
+            Change::ExternalPsk(name) => {
+                group.propose_external_psk(ExternalPskId::new(name.clone()), Vec::new())?
+            }
+            Change::Extensions(list) => {
+                group.propose_group_context_extensions(extensions(list)?, Vec::new())?
+            }
         };
         Ok(message.to_bytes()?)
     }
@@ -154,6 +173,10 @@ impl<C: MlsConfig> Client for MlsRs<C> {
                 Change::Add(package) => builder.add_member(MlsMessage::from_bytes(package)?)?,
                 Change::Remove(leaf) => builder.remove_member(*leaf)?,
                 Change::Update => anyhow::bail!("an Update by value"),
+                Change::ExternalPsk(name) => {
+                    builder.add_external_psk(ExternalPskId::new(name.clone()))?
+                }
+                Change::Extensions(list) => builder.set_group_context_ext(extensions(list)?)?,
             };
         }
         let made = builder.build()?;

@@ -1,12 +1,13 @@
 use anyhow::{Context as _, bail};
-use conclave_crypto::{CipherSuite, Crypto, Secret, SigningKey};
+use conclave_crypto::{CipherSuite, Crypto, Random as _, Secret, SigningKey, SystemRandomness};
 use openmls::{
     prelude::{
-        BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, GroupId, HpkePrivateKey,
-        KeyPackage, KeyPackageBundle, KeyPackageIn, LeafNodeIndex, LeafNodeParameters,
-        MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroup,
-        MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
-        OpenMlsProvider, ProcessedMessageContent, ProtocolVersion, RatchetTreeIn, StagedWelcome,
+        BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extensions, GroupId,
+        HpkePrivateKey, KeyPackage, KeyPackageBundle, KeyPackageIn, LeafNodeIndex,
+        LeafNodeParameters, MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY,
+        MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
+        MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsProvider, ProcessedMessageContent,
+        ProtocolVersion, RatchetTreeIn, StagedWelcome,
         tls_codec::{DeserializeBytes as _, Serialize as _},
     },
     schedule::PreSharedKeyId,
@@ -62,14 +63,13 @@ pub(super) fn client(name: &str, suite: u16) -> anyhow::Result<Box<dyn Client>> 
 pub(super) fn passive(vector: &shapes::PassiveClient) -> anyhow::Result<Box<dyn Client>> {
     let suite = CipherSuite::try_from(vector.cipher_suite)?;
     let identity = Identity::of(suite, "", Secret::from(&*vector.signature_priv))?;
-    let client = OpenMls::new(identity)?;
+    let mut client = OpenMls::new(identity)?;
     let MlsMessageBodyIn::KeyPackage(package) = body(&vector.key_package)? else {
         bail!("no KeyPackage")
     };
     client.store_key_package(&package, vector)?;
     for psk in &vector.external_psks {
-        let name = PreSharedKeyId::external(psk.psk_id.to_vec(), Vec::new());
-        name.store(&client.provider, &psk.psk)?;
+        client.store_psk(&psk.psk_id, &psk.psk)?;
     }
     Ok(Box::new(client))
 }
@@ -151,6 +151,12 @@ fn key_package(bytes: &[u8], crypto: &Crypto) -> anyhow::Result<KeyPackage> {
     }
 }
 
+fn psk_id(name: &[u8], suite: Ciphersuite) -> anyhow::Result<PreSharedKeyId> {
+    let mut nonce = vec![0; suite.hash_length()];
+    SystemRandomness.fill(&mut nonce)?;
+    Ok(PreSharedKeyId::external(name.to_vec(), nonce))
+}
+
 impl Client for OpenMls {
     fn create(&mut self, group_id: &[u8]) -> anyhow::Result<()> {
         let config = MlsGroupCreateConfig::builder()
@@ -167,6 +173,12 @@ impl Client for OpenMls {
             self.identity.clone(),
         )?);
         Ok(())
+    }
+
+    fn store_psk(&mut self, name: &[u8], secret: &[u8]) -> anyhow::Result<()> {
+        // The nonce is no part of what is stored.
+        let name = PreSharedKeyId::external(name.to_vec(), Vec::new());
+        Ok(name.store(&self.provider, secret)?)
     }
 
     fn key_package(&mut self) -> anyhow::Result<Vec<u8>> {
@@ -229,22 +241,40 @@ impl Client for OpenMls {
             Change::Update => {
                 group.propose_self_update(provider, key, LeafNodeParameters::default())?
             }
+            Change::ExternalPsk(name) => {
+                let psk = psk_id(name, group.ciphersuite())?;
+                group.propose_pre_shared_key(provider, key, psk)?
+            }
+            Change::Extensions(list) => {
+                let list = Extensions::tls_deserialize_exact_bytes(list)?;
+                group.propose_group_context_extensions(provider, list, key)?
+            }
         };
         bytes(&message)
     }
 
     fn commit(&mut self, changes: &[Change]) -> anyhow::Result<Committed> {
         let (group, provider, key) = self.parts()?;
-        let (mut adds, mut removals) = (Vec::new(), Vec::new());
+        let (mut adds, mut removals, mut extensions) = (Vec::new(), Vec::new(), None);
         for change in changes {
             match change {
                 Change::Add(package) => adds.push(key_package(package, &provider.crypto)?),
                 Change::Remove(leaf) => removals.push(LeafNodeIndex::new(*leaf)),
                 Change::Update => bail!("an Update by value"),
+                Change::ExternalPsk(name) => {
+                    let psk = psk_id(name, group.ciphersuite())?;
+                    group.propose_pre_shared_key_by_value(provider, key, psk)?;
+                }
+                Change::Extensions(list) => {
+                    extensions = Some(Extensions::tls_deserialize_exact_bytes(list)?);
+                }
             }
         }
-        let made = group
-            .commit_builder()
+        let mut builder = group.commit_builder();
+        if let Some(extensions) = extensions {
+            builder = builder.propose_group_context_extensions(extensions)?;
+        }
+        let made = builder
             .consume_proposal_store(true)
             .force_self_update(true)
             .propose_adds(adds)

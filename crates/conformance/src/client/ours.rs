@@ -1,9 +1,13 @@
 use std::{collections::HashMap, num::NonZeroUsize};
 
 use anyhow::{Context as _, bail};
-use conclave_crypto::{CipherSuite, HpkeKeyPair, Secret, SigningKey, SystemRandomness};
+use conclave_crypto::{
+    CipherSuite, HpkeKeyPair, Random as _, Secret, SigningKey, SystemRandomness,
+};
 use conclave_mls_member::{Group, Invitee, PendingCommit, Received};
-use conclave_mls_public::wire::{Extensions, MlsMessage, Proposal, Psk, decode, encode};
+use conclave_mls_public::wire::{
+    Extensions, MlsMessage, PreSharedKeyId, Proposal, Psk, decode, encode,
+};
 
 use super::{Change, Client, Committed, identity::Identity};
 use crate::vectors::shapes;
@@ -65,7 +69,7 @@ impl Ours {
     }
 }
 
-fn proposal(change: &Change) -> anyhow::Result<Proposal> {
+fn proposal(suite: CipherSuite, change: &Change) -> anyhow::Result<Proposal> {
     Ok(match change {
         Change::Add(package) => match decode(package)? {
             MlsMessage::KeyPackage(package) => Proposal::Add(Box::new(package)),
@@ -73,6 +77,15 @@ fn proposal(change: &Change) -> anyhow::Result<Proposal> {
         },
         Change::Remove(leaf) => Proposal::Remove(*leaf),
         Change::Update => bail!("an Update by value"),
+        Change::ExternalPsk(name) => {
+            let mut psk_nonce = vec![0; suite.hash_len()];
+            SystemRandomness.fill(&mut psk_nonce)?;
+            Proposal::PreSharedKey(PreSharedKeyId {
+                psk: Psk::External(name.as_slice().into()),
+                psk_nonce: psk_nonce.into(),
+            })
+        }
+        Change::Extensions(list) => Proposal::GroupContextExtensions(decode(list)?),
     })
 }
 
@@ -88,6 +101,12 @@ impl Client for Ours {
             &self.identity.key,
             &mut SystemRandomness,
         )?);
+        Ok(())
+    }
+
+    fn store_psk(&mut self, name: &[u8], secret: &[u8]) -> anyhow::Result<()> {
+        let name = Psk::External(name.into());
+        self.psks.insert(name, secret.into());
         Ok(())
     }
 
@@ -135,13 +154,14 @@ impl Client for Ours {
         let (group, key) = self.parts()?;
         let message = match change {
             Change::Update => group.propose_update(key, &mut SystemRandomness)?,
-            other => group.propose(proposal(other)?, key)?,
+            other => group.propose(proposal(group.suite(), other)?, key)?,
         };
         Ok(encode(&MlsMessage::PublicMessage(message))?)
     }
 
     fn commit(&mut self, changes: &[Change]) -> anyhow::Result<Committed> {
-        let proposals = changes.iter().map(proposal);
+        let suite = self.identity.suite;
+        let proposals = changes.iter().map(|change| proposal(suite, change));
         let proposals = proposals.collect::<anyhow::Result<_>>()?;
         let group = self.group.as_mut().context("in no group")?;
         let (psks, key) = (&self.psks, &self.identity.key);
