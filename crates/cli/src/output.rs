@@ -115,6 +115,11 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
         }
         EntryKind::Added(users) => format!("{time}  * {author} added {}", list(users)),
         EntryKind::Removed(users) => format!("{time}  * {author} removed {}", list(users)),
+        EntryKind::Changed { added, removed } => format!(
+            "{time}  * {author} added {} and removed {}",
+            list(added),
+            list(removed)
+        ),
         EntryKind::Leaves => format!("{time}  * {author} leaves"),
         EntryKind::Rejoined => format!("{time}  * a device of {author} came back with new keys"),
         EntryKind::Unreadable => format!("{time}  * {author} sent something that can't be read"),
@@ -131,6 +136,10 @@ fn entry_json(entry: &Entry) -> Value {
     });
     let users = |users: &[UserId]| json!(users.iter().map(UserId::as_str).collect::<Vec<_>>());
     let (kind, body) = match &entry.kind {
+        EntryKind::Changed { added, removed } => {
+            value["removed"] = users(removed);
+            ("changed", Some(("added", users(added))))
+        }
         EntryKind::Text(text) => ("text", Some(("text", json!(text)))),
         EntryKind::Named(name) => ("named", Some(("name", json!(name)))),
         EntryKind::Added(added) => ("added", Some(("users", users(added)))),

@@ -30,6 +30,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("rpc", &["protocol"]),
     ("delivery-service", &["rpc", "protocol", "crypto"]),
     ("client", &["engine", "rpc", "protocol"]),
+    ("simulator", &["client", "delivery-service", "rpc"]),
     ("cli", &["client", "delivery-service"]),
 ];
 

@@ -113,6 +113,13 @@ pub enum EntryKind {
     Added(Vec<UserId>),
     /// The author removed these users; those who had asked to leave are among them.
     Removed(Vec<UserId>),
+    /// The author did both in one Commit, as when somebody had asked to leave.
+    Changed {
+        /// These users were added.
+        added: Vec<UserId>,
+        /// These were removed.
+        removed: Vec<UserId>,
+    },
     /// The author asked to leave.
     Leaves,
     /// A device of the author came back into the group with new keys. Where it is this one, what

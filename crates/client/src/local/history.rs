@@ -48,6 +48,9 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         EntryKind::Named(name) => ("named", name.clone().into_bytes()),
         EntryKind::Added(users) => ("added", join(users)),
         EntryKind::Removed(users) => ("removed", join(users)),
+        EntryKind::Changed { added, removed } => {
+            ("changed", [join(added), join(removed)].join(&b"\n\n"[..]))
+        }
         EntryKind::Leaves => ("leaves", Vec::new()),
         EntryKind::Rejoined => ("rejoined", Vec::new()),
         EntryKind::Unknown => ("unknown", Vec::new()),
@@ -61,6 +64,14 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
         "named" => EntryKind::Named(String::from_utf8(body).ok()?),
         "added" => EntryKind::Added(split(&body)?),
         "removed" => EntryKind::Removed(split(&body)?),
+        "changed" => {
+            let both = String::from_utf8(body).ok()?;
+            let (added, removed) = both.split_once("\n\n")?;
+            EntryKind::Changed {
+                added: split(added.as_bytes())?,
+                removed: split(removed.as_bytes())?,
+            }
+        }
         "leaves" => EntryKind::Leaves,
         "rejoined" => EntryKind::Rejoined,
         "unreadable" => EntryKind::Unreadable,

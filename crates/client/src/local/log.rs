@@ -325,7 +325,7 @@ impl Line<'_> {
         Ok(())
     }
 
-    /// What a Commit changed about who is there. Our Commits add or remove, never both.
+    /// What a Commit changed about who is there.
     fn add_change(
         &mut self,
         tx: &Tx<'_>,
@@ -333,13 +333,14 @@ impl Line<'_> {
         added: Vec<UserId>,
         removed: Vec<UserId>,
     ) -> Result<(), ClientError> {
-        if !added.is_empty() {
-            self.add(tx, by.clone(), EntryKind::Added(added))
-        } else if !removed.is_empty() {
-            self.add(tx, by.clone(), EntryKind::Removed(removed))
-        } else {
-            Ok(())
-        }
+        let kind = match (added.is_empty(), removed.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, true) => EntryKind::Added(added),
+            (true, false) => EntryKind::Removed(removed),
+            // Who asked to leave goes with whatever Commit comes next.
+            (false, false) => EntryKind::Changed { added, removed },
+        };
+        self.add(tx, by.clone(), kind)
     }
 }
 

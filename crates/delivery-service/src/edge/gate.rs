@@ -199,7 +199,10 @@ where
             let Some(peer) = peer.filter(|_| method.is_watched) else {
                 return Ok(answer);
             };
-            Ok(answer.map(|inner| Body::new(Watched::new(inner, peer.watch()))))
+            Ok(answer.map(|inner| {
+                let watch = peer.watch();
+                Body::new(Watched { inner, watch })
+            }))
         })
     }
 }

@@ -1,0 +1,133 @@
+//! What a world is like, before a seed makes it one.
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// A kind of world. In TOML, every field may be left out.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// Users, each with one device.
+    pub clients: usize,
+    /// Groups, each created by another client where there are enough.
+    pub groups: usize,
+    /// Members with which a group begins, its creator included.
+    pub members: usize,
+    /// What the clients want, all together, after the groups are there.
+    pub deeds: usize,
+    /// What goes wrong besides the network: crashes, restarts, partitions.
+    pub faults: usize,
+    /// Over how long all of that is spread, in seconds.
+    pub seconds: u64,
+    /// The chance that a process crashes at one step of its own, in a million.
+    pub crashes_per_million_steps: u32,
+    /// The network, until it heals.
+    pub network: Network,
+}
+
+/// A network. Chances are in a thousand.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// That a request, a reply or a hint is lost.
+    pub lost: u32,
+    /// That a request or a reply arrives twice.
+    pub doubled: u32,
+    /// That one is slow: it takes up to `slow_millis`, so that others overtake it.
+    pub slow: u32,
+    /// The usual way takes up to this long, in milliseconds.
+    pub usual_millis: u64,
+    /// A slow way takes up to this long, in milliseconds.
+    pub slow_millis: u64,
+}
+
+/// A scenario that can't be played.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// The file is not one.
+    #[error("not a scenario: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A number makes no sense.
+    #[error("not a scenario: {0}")]
+    Invalid(&'static str),
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            clients: 20,
+            groups: 5,
+            members: 6,
+            deeds: 120,
+            faults: 12,
+            seconds: 60,
+            crashes_per_million_steps: 2_000,
+            network: Network::default(),
+        }
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            lost: 30,
+            doubled: 20,
+            slow: 50,
+            usual_millis: 40,
+            slow_millis: 3_000,
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// [`ScenarioError`].
+    pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text)?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> Result<(), ScenarioError> {
+        let network = &self.network;
+        let problem = if self.clients == 0 || self.groups == 0 || self.members == 0 {
+            "there has to be somebody"
+        } else if self.members > self.clients {
+            "a group has at most all clients as its members"
+        } else if self.seconds == 0 {
+            "it has to last a second"
+        } else if network.lost + network.doubled + network.slow > 1000 {
+            "chances are in a thousand"
+        } else if network.lost > 900 {
+            "something has to arrive"
+        } else {
+            return Ok(());
+        };
+        Err(ScenarioError::Invalid(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_as_usual_and_nonsense_is_refused() {
+        let read = Scenario::from_toml("clients = 3\nmembers = 2\n[network]\nlost = 100").unwrap();
+        assert_eq!(read.clients, 3);
+        assert_eq!(read.network.lost, 100);
+        assert_eq!(read.groups, Scenario::default().groups);
+        for nonsense in [
+            "client = 3",
+            "clients = 0",
+            "clients = 2\nmembers = 3",
+            "[network]\nlost = 950",
+            "seconds = 0",
+        ] {
+            assert!(Scenario::from_toml(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,633 @@
+//! The world: its time, what is about to happen in it, and everybody in it.
+
+use std::{collections::BTreeMap, fmt, time::SystemTime};
+
+use conclave_client::{
+    ClientError, GroupId, UnixMillis, perform,
+    session::{Call, Hint, IntentId, Rejection, Reply, State},
+};
+use conclave_delivery_service::InProcess;
+use conclave_rpc::v1::delivery_service_client::DeliveryServiceClient;
+use thiserror::Error;
+use tokio::runtime::Runtime;
+
+use crate::{
+    Bug, Deed, Fault, Network, Plan, Scenario, Violation, What,
+    machine::{Machine, SERVER},
+    network::fate,
+    plan::creator,
+    planted::Saboteur,
+    witness::Witness,
+};
+
+/// How long a client waits for an answer, in milliseconds.
+const PATIENCE_MILLIS: u64 = 5_000;
+
+/// How often a client connects anew, which makes up for lost hints, in milliseconds.
+const RECONNECTS_MILLIS: u64 = 7_000;
+
+/// How long the longest crash at a step of its own lasts, in milliseconds.
+const STUMBLE_MILLIS: u64 = 3_000;
+
+/// How long everybody has to come to rest once the network has healed, in milliseconds.
+const REST_MILLIS: u64 = 15 * 60_000;
+
+/// When everybody connects anew after the network has healed, in milliseconds.
+const AFTER_HEALING_MILLIS: [u64; 3] = [0, 30_000, 90_000];
+
+/// A world that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("seed {seed}, at {at_millis} ms: {violation}")]
+pub struct Failure {
+    /// The plan's seed.
+    pub seed: u64,
+    /// When, in milliseconds after the beginning.
+    pub at_millis: u64,
+    /// What.
+    pub violation: Violation,
+}
+
+/// A world that went well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Requests that reached the service.
+    pub requests: u64,
+    /// Log entries that the service acknowledged.
+    pub entries: u64,
+    /// Crashes of clients.
+    pub crashes: u64,
+    /// How long it lasted until everybody was at rest, in milliseconds of its own time.
+    pub millis: u64,
+}
+
+/// Where what happens is told, line by line.
+#[derive(Debug, Default)]
+pub struct Trace(Option<Vec<String>>);
+
+impl Trace {
+    /// One that is kept.
+    #[must_use]
+    pub fn kept() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    /// What was told.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    fn tell(&mut self, at_millis: u64, line: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.0 {
+            lines.push(format!("{at_millis:>7}  {}", line()));
+        }
+    }
+}
+
+/// Plays a plan.
+///
+/// # Errors
+/// What went wrong first.
+pub fn run(
+    plan: &Plan,
+    scenario: &Scenario,
+    bug: Option<Bug>,
+    trace: &mut Trace,
+) -> Result<Report, Failure> {
+    let failure = |at_millis, violation| Failure {
+        seed: plan.seed,
+        at_millis,
+        violation,
+    };
+    let mut world = World::new(plan, scenario, bug, trace).map_err(|it| failure(0, it))?;
+    let played = world.play();
+    let millis = world.millis;
+    played.map_err(|violation| failure(millis, violation))
+}
+
+/// Something that a client wanted, and what became of it.
+pub(crate) struct Wanted {
+    pub(crate) client: usize,
+    pub(crate) group: usize,
+    pub(crate) intent: IntentId,
+    pub(crate) text: Option<String>,
+    pub(crate) outcome: Option<Result<u64, String>>,
+}
+
+/// Something about to happen.
+enum Happening {
+    Step(usize),
+    Wake(usize),
+    Reconnect(usize),
+    Arrive(usize, u64, Call),
+    Answer {
+        client: usize,
+        number: u64,
+        service_life: u64,
+        call: Call,
+        answer: Result<Reply, Rejection>,
+    },
+    Timeout(usize, u64),
+    Hint(usize, Hint),
+    Start(usize),
+    Heal,
+}
+
+pub(crate) struct World<'a> {
+    pub(crate) scenario: &'a Scenario,
+    plan: &'a Plan,
+    trace: &'a mut Trace,
+    runtime: Runtime,
+    service: InProcess,
+    /// How often the service has started.
+    service_life: u64,
+    saboteur: Saboteur,
+    pub(crate) machines: Vec<Machine>,
+    /// Who reaches nobody until when.
+    cut_until: Vec<u64>,
+    /// When each client looks up next.
+    wakes: Vec<Option<u64>>,
+    pub(crate) groups: Vec<Option<GroupId>>,
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) witness: Witness,
+    network: Network,
+    is_healed: bool,
+    beginning: UnixMillis,
+    millis: u64,
+    order: u64,
+    coming: BTreeMap<(u64, u64), Happening>,
+    report: Report,
+}
+
+impl<'a> World<'a> {
+    fn new(
+        plan: &'a Plan,
+        scenario: &'a Scenario,
+        bug: Option<Bug>,
+        trace: &'a mut Trace,
+    ) -> Result<Self, Violation> {
+        // OpenMLS dates KeyPackages by the system's clock, so every world begins now. Nothing in it
+        // depends on when that is.
+        let beginning = UnixMillis::from(SystemTime::now());
+        let machines = (0..scenario.clients)
+            .map(|it| Machine::new(it, plan.seed, beginning).map_err(|error| broken(it, &error)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        Ok(Self {
+            scenario,
+            plan,
+            trace,
+            runtime: runtime.map_err(|error| broken(0, &error))?,
+            service: InProcess::new(SERVER, beginning),
+            service_life: 0,
+            saboteur: Saboteur::new(bug),
+            cut_until: vec![0; machines.len()],
+            wakes: vec![None; machines.len()],
+            machines,
+            groups: vec![None; scenario.groups],
+            wanted: Vec::new(),
+            witness: Witness::default(),
+            network: scenario.network.clone(),
+            is_healed: false,
+            beginning,
+            millis: 0,
+            order: 0,
+            coming: BTreeMap::new(),
+            report: Report::default(),
+        })
+    }
+
+    fn play(&mut self) -> Result<Report, Violation> {
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            self.plan_at(step.at_millis, Happening::Step(index));
+        }
+        let last = self.plan.steps.last().map_or(0, |step| step.at_millis);
+        let healed = last + PATIENCE_MILLIS;
+        self.plan_at(healed, Happening::Heal);
+        for client in 0..self.machines.len() {
+            self.wake_at(client, client as u64);
+            let first = RECONNECTS_MILLIS + 100 * client as u64;
+            self.plan_at(first, Happening::Reconnect(client));
+        }
+        while let Some(((at, _), happening)) = self.coming.pop_first() {
+            if at > healed + REST_MILLIS {
+                return Err(self.who_is_restless());
+            }
+            self.millis = at;
+            self.happen(happening)?;
+        }
+        self.report.millis = self.millis;
+        self.settle()?;
+        Ok(self.report)
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+        match happening {
+            Happening::Step(index) => self.take_step(index),
+            Happening::Wake(client) => {
+                self.wakes[client] = None;
+                self.go_on(client)
+            }
+            Happening::Reconnect(client) => {
+                if !self.is_healed {
+                    self.plan_in(RECONNECTS_MILLIS, Happening::Reconnect(client));
+                }
+                self.hint(client, Hint::Connected)
+            }
+            Happening::Arrive(client, number, call) => self.serve(client, number, &call),
+            Happening::Answer {
+                client,
+                number,
+                service_life,
+                call,
+                answer,
+            } => {
+                if service_life == self.service_life && !self.is_cut(client) {
+                    self.take_in(client, number, &call, answer)
+                } else {
+                    Ok(())
+                }
+            }
+            Happening::Timeout(client, number) => self.give_up(client, number),
+            Happening::Hint(client, hint) => {
+                if self.is_cut(client) {
+                    return Ok(());
+                }
+                self.hint(client, hint)
+            }
+            Happening::Start(client) => self.start(client),
+            Happening::Heal => self.heal(),
+        }
+    }
+
+    fn take_step(&mut self, index: usize) -> Result<(), Violation> {
+        let what = &self.plan.steps[index].what;
+        self.trace.tell(self.millis, || format!("{what:?}"));
+        match what {
+            What::Deed(client, deed) => self.want(*client, deed, index),
+            What::Fault(fault) => self.break_down(fault),
+        }
+    }
+
+    fn break_down(&mut self, fault: &Fault) -> Result<(), Violation> {
+        match fault {
+            Fault::Crash(client, millis) => self.crash(*client, *millis),
+            Fault::Restart => {
+                self.service.restart();
+                self.service_life += 1;
+                Ok(())
+            }
+            Fault::Partition(clients, millis) => {
+                for client in clients {
+                    self.cut_until[*client] = self.millis + millis;
+                }
+                Ok(())
+            }
+            Fault::Restore(client, millis) => {
+                self.crash(*client, 0)?;
+                let before = self.millis.saturating_sub(*millis);
+                self.machines[*client].restore_disk(before);
+                Ok(())
+            }
+        }
+    }
+
+    fn crash(&mut self, client: usize, down_millis: u64) -> Result<(), Violation> {
+        self.note_outcomes(client)?;
+        let millis = self.millis;
+        let machine = &mut self.machines[client];
+        machine.crash();
+        machine
+            .copy_disk(millis)
+            .map_err(|error| broken(client, &error))?;
+        self.report.crashes += 1;
+        self.plan_in(down_millis, Happening::Start(client));
+        Ok(())
+    }
+
+    fn start(&mut self, client: usize) -> Result<(), Violation> {
+        let started = self.machines[client].start();
+        started.map_err(|error| broken(client, &error))?;
+        self.wake_at(client, self.millis);
+        Ok(())
+    }
+
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.is_healed = true;
+        self.network = Network::healed();
+        self.cut_until.fill(0);
+        for client in 0..self.machines.len() {
+            self.start(client)?;
+            for wait in AFTER_HEALING_MILLIS {
+                self.plan_in(wait, Happening::Hint(client, Hint::Connected));
+            }
+        }
+        Ok(())
+    }
+
+    /// A client wants something, where it can.
+    fn want(&mut self, client: usize, deed: &Deed, index: usize) -> Result<(), Violation> {
+        let now = self.now();
+        let users = |clients: &[usize]| -> Vec<_> {
+            let machines = &self.machines;
+            clients
+                .iter()
+                .map(|it| machines[*it].user.clone())
+                .collect()
+        };
+        let text = format!("c{client}#{index}");
+        let (number, others) = match deed {
+            Deed::Add(group, clients) => (*group, users(clients)),
+            Deed::Remove(group, other) => (*group, users(&[*other])),
+            Deed::Create(group) | Deed::Update(group) | Deed::Leave(group) | Deed::Send(group) => {
+                (*group, Vec::new())
+            }
+        };
+        let Some(session) = self.machines[client].session() else {
+            return Ok(());
+        };
+        let wanted = match (deed, self.groups[number]) {
+            (Deed::Create(_), None) => {
+                session
+                    .create_group(&format!("g{number}"), now)
+                    .map(|(group, intent)| {
+                        self.groups[number] = Some(group);
+                        self.witness.group(group, number);
+                        vec![intent]
+                    })
+            }
+            (Deed::Add(..), Some(group)) => session.add(group, &others),
+            (Deed::Remove(..), Some(group)) => session.remove(group, &others).map(|it| vec![it]),
+            (Deed::Update(_), Some(group)) => session.update(group).map(|it| vec![it]),
+            (Deed::Leave(_), Some(group)) => session.leave(group).map(|it| vec![it]),
+            (Deed::Send(_), Some(group)) => session.send(group, &text).map(|it| vec![it]),
+            _ => return Ok(()),
+        };
+        match wanted {
+            Ok(intents) => {
+                let text = matches!(deed, Deed::Send(_)).then_some(text);
+                self.wanted.extend(intents.into_iter().map(|intent| Wanted {
+                    client,
+                    group: number,
+                    intent,
+                    text: text.clone(),
+                    outcome: None,
+                }));
+                self.wake_at(client, self.millis);
+                Ok(())
+            }
+            Err(error @ (ClientError::Database(_) | ClientError::Engine(_))) => {
+                Err(broken(client, &error))
+            }
+            Err(refused) => {
+                self.trace
+                    .tell(self.millis, || format!("  it can't: {refused}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// A client that runs and waits for nothing asks what it wants to ask, or sleeps.
+    fn go_on(&mut self, client: usize) -> Result<(), Violation> {
+        let now = self.now();
+        let machine = &mut self.machines[client];
+        if machine.asked.is_some() {
+            return Ok(());
+        }
+        let Some(session) = machine.session() else {
+            return Ok(());
+        };
+        let call = session
+            .next_call(now)
+            .map_err(|error| broken(client, &error))?;
+        let Some(call) = call else {
+            let wake = session.wake_at();
+            if let Some(wake) = wake {
+                // A wake that is over and brings no call would turn the world in place.
+                let at = wake.0.saturating_sub(self.beginning.0).max(self.millis + 1);
+                self.wake_at(client, at);
+            }
+            return Ok(());
+        };
+        let number = machine.asks(call.clone());
+        self.trace.tell(self.millis, || {
+            format!("c{client} asks #{number} {}", kind(&call))
+        });
+        self.send(client, number, &call);
+        self.plan_in(PATIENCE_MILLIS, Happening::Timeout(client, number));
+        self.stumble(client)
+    }
+
+    fn send(&mut self, client: usize, number: u64, call: &Call) {
+        if self.is_cut(client) {
+            return;
+        }
+        for wait in fate(&mut self.machines[client].dice, &self.network) {
+            self.plan_in(wait, Happening::Arrive(client, number, call.clone()));
+        }
+    }
+
+    /// The service answers a request.
+    fn serve(&mut self, client: usize, number: u64, call: &Call) -> Result<(), Violation> {
+        if self.is_cut(client) {
+            return Ok(());
+        }
+        let answer = match self.saboteur.instead(call) {
+            Some(reply) => Ok(reply),
+            None => self.ask_service(client, call),
+        };
+        let answer = self.saboteur.answer(call, answer);
+        self.report.requests += 1;
+        self.trace.tell(self.millis, || {
+            let said = answer.as_ref().err();
+            let said = said.map_or_else(|| "done".to_owned(), kind);
+            format!("service: c{client} #{number} {}: {said}", kind(call))
+        });
+        if let Ok(reply) = &answer {
+            self.witness.answered(client, call, reply)?;
+            self.spread_news(call, reply);
+        }
+        for wait in fate(&mut self.machines[client].dice, &self.network) {
+            let answer = Happening::Answer {
+                client,
+                number,
+                service_life: self.service_life,
+                call: call.clone(),
+                answer: answer.clone(),
+            };
+            self.plan_in(wait, answer);
+        }
+        Ok(())
+    }
+
+    fn ask_service(&mut self, client: usize, call: &Call) -> Result<Reply, Rejection> {
+        self.service.set_time(self.now());
+        let group = call
+            .group()
+            .and_then(|id| self.groups.iter().position(|it| *it == Some(id)));
+        let insider = group.map(|number| self.machines[creator(self.scenario, number)].device);
+        let device = self.machines[client].device;
+        let device = self.saboteur.caller(device, insider, call);
+        let caller = (!matches!(call, Call::Register(_))).then_some(device);
+        let stub = DeliveryServiceClient::new(self.service.connect(caller));
+        let answer = self.runtime.block_on(perform(&stub, None, call));
+        answer.map_err(|status| Rejection::from(&status))
+    }
+
+    /// Those whom an entry may concern hear of it, if the network lets them.
+    fn spread_news(&mut self, call: &Call, reply: &Reply) {
+        let (Reply::Submit(_), Some(group)) = (reply, call.group()) else {
+            return;
+        };
+        self.report.entries += 1;
+        for client in 0..self.machines.len() {
+            for hint in [Hint::Group(group), Hint::Mailbox] {
+                for wait in fate(&mut self.machines[client].dice, &self.network) {
+                    self.plan_in(wait, Happening::Hint(client, hint));
+                }
+            }
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        client: usize,
+        number: u64,
+        call: &Call,
+        answer: Result<Reply, Rejection>,
+    ) -> Result<(), Violation> {
+        let now = self.now();
+        let machine = &mut self.machines[client];
+        if machine
+            .asked
+            .as_ref()
+            .is_some_and(|(asked, _)| *asked == number)
+        {
+            machine.asked = None;
+        }
+        // An answer that nobody waits for any more is taken in all the same.
+        let Some(session) = machine.session() else {
+            return Ok(());
+        };
+        let events = session
+            .take_in(call, answer, now)
+            .map_err(|error| broken(client, &error))?;
+        for event in &events {
+            let told = || format!("c{client} {}", kind(event));
+            self.trace.tell(self.millis, told);
+        }
+        self.look_at(client, call)?;
+        self.stumble(client)?;
+        self.wake_at(client, self.millis);
+        Ok(())
+    }
+
+    /// Whether a client stands where others in its epoch stand.
+    fn look_at(&mut self, client: usize, call: &Call) -> Result<(), Violation> {
+        let known = call.group().filter(|id| self.groups.contains(&Some(*id)));
+        let (Some(group), Some(session)) = (known, self.machines[client].session()) else {
+            return Ok(());
+        };
+        let state = session.state(group).map_err(|it| broken(client, &it))?;
+        if matches!(state, None | Some(State::Removed)) {
+            return Ok(());
+        }
+        let (epoch, authenticator) = session.epoch(group).map_err(|it| broken(client, &it))?;
+        self.witness.stands(group, epoch, authenticator)
+    }
+
+    fn give_up(&mut self, client: usize, number: u64) -> Result<(), Violation> {
+        let asked = &self.machines[client].asked;
+        let Some((_, call)) = asked.clone().filter(|(asked, _)| *asked == number) else {
+            return Ok(());
+        };
+        let away = Err(Rejection::Unreachable("nobody answers".to_owned()));
+        self.take_in(client, number, &call, away)
+    }
+
+    /// A process crashes now and then at a step of its own.
+    fn stumble(&mut self, client: usize) -> Result<(), Violation> {
+        let dice = &mut self.machines[client].dice;
+        let stumbles = dice.below(1_000_000) < self.scenario.crashes_per_million_steps as usize;
+        let down = dice.next() % STUMBLE_MILLIS;
+        if stumbles && !self.is_healed {
+            self.trace
+                .tell(self.millis, || format!("c{client} crashes"));
+            return self.crash(client, down);
+        }
+        Ok(())
+    }
+
+    fn hint(&mut self, client: usize, hint: Hint) -> Result<(), Violation> {
+        if let Some(session) = self.machines[client].session() {
+            session.hint(hint).map_err(|error| broken(client, &error))?;
+            self.wake_at(client, self.millis);
+        }
+        Ok(())
+    }
+
+    /// Keeps how what a client wanted has ended: a client forgets it some time after.
+    pub(crate) fn note_outcomes(&mut self, client: usize) -> Result<(), Violation> {
+        let Some(session) = self.machines[client].session() else {
+            return Ok(());
+        };
+        let open = |wanted: &&mut Wanted| wanted.client == client && wanted.outcome.is_none();
+        for wanted in self.wanted.iter_mut().filter(open) {
+            let outcome = session.outcome(wanted.intent);
+            let outcome = outcome.map_err(|error| broken(client, &error))?;
+            wanted.outcome = outcome.map(|it| it.map(|receipt| receipt.sequence.0));
+        }
+        Ok(())
+    }
+
+    fn who_is_restless(&self) -> Violation {
+        let restless = self.coming.values().find_map(|happening| match happening {
+            Happening::Wake(client) | Happening::Timeout(client, _) => Some(*client),
+            _ => None,
+        });
+        Violation::Restless {
+            client: restless.unwrap_or(0),
+        }
+    }
+
+    fn is_cut(&self, client: usize) -> bool {
+        self.millis < self.cut_until[client]
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.beginning.0 + self.millis)
+    }
+
+    fn wake_at(&mut self, client: usize, at_millis: u64) {
+        let at = at_millis.max(self.millis);
+        if self.wakes[client].is_none_or(|known| at < known) {
+            self.wakes[client] = Some(at);
+            self.plan_at(at, Happening::Wake(client));
+        }
+    }
+
+    fn plan_in(&mut self, wait_millis: u64, happening: Happening) {
+        self.plan_at(self.millis + wait_millis, happening);
+    }
+
+    fn plan_at(&mut self, at_millis: u64, happening: Happening) {
+        self.order += 1;
+        self.coming.insert((at_millis, self.order), happening);
+    }
+}
+
+pub(crate) fn broken(client: usize, error: &dyn std::error::Error) -> Violation {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    Violation::Broken { client, reason }
+}
+
+/// What a call or an event is, without what it says, which hangs on the time and on chance.
+fn kind(of: &impl fmt::Debug) -> String {
+    let said = format!("{of:?}");
+    said.chars().take_while(|it| it.is_alphanumeric()).collect()
+}

@@ -1,0 +1,79 @@
+//! Worlds in which everything goes wrong, and all goes well; and bugs that are found.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use conclave_simulator::{Bug, Plan, Scenario, Trace, run, shrink};
+
+/// Worlds in which a bug has to show.
+const SEEDS_PER_BUG: u64 = 8;
+
+fn worlds_go_well(seeds: std::ops::Range<u64>) {
+    let scenario = Scenario::default();
+    for seed in seeds {
+        let plan = Plan::draw(seed, &scenario);
+        if let Err(failure) = run(&plan, &scenario, None, &mut Trace::default()) {
+            panic!("{failure}; see conclave-simulator replay {seed} --trace");
+        }
+    }
+}
+
+#[test]
+fn twenty_five_worlds_go_well() {
+    worlds_go_well(0..25);
+}
+
+#[test]
+fn and_twenty_five_more() {
+    worlds_go_well(25..50);
+}
+
+#[test]
+fn a_seed_gives_the_same_order_of_events() {
+    let scenario = Scenario::default();
+    let plan = Plan::draw(3, &scenario);
+    let tell = || {
+        let mut trace = Trace::kept();
+        run(&plan, &scenario, None, &mut trace).unwrap();
+        trace.lines().to_vec()
+    };
+    let (one, other) = (tell(), tell());
+    let differs = one.iter().zip(&other).position(|(one, other)| one != other);
+    assert_eq!(differs.map(|at| (&one[at], &other[at])), None);
+    assert_eq!(one.len(), other.len());
+    assert!(one.len() > 1000);
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let scenario = Scenario::default();
+    for bug in Bug::ALL {
+        let goes_wrong = |seed| {
+            let plan = Plan::draw(seed, &scenario);
+            run(&plan, &scenario, Some(bug), &mut Trace::default()).is_err()
+        };
+        assert!((0..SEEDS_PER_BUG).any(goes_wrong), "{bug} is not found");
+    }
+}
+
+#[test]
+fn what_leads_to_a_failure_is_made_short() {
+    let scenario = Scenario {
+        clients: 6,
+        groups: 2,
+        members: 4,
+        deeds: 30,
+        ..Scenario::default()
+    };
+    let bug = Some(Bug::KeyPackageTwice);
+    let (plan, failure) = (0..SEEDS_PER_BUG)
+        .find_map(|seed| {
+            let plan = Plan::draw(seed, &scenario);
+            let failure = run(&plan, &scenario, bug, &mut Trace::default()).err()?;
+            Some((plan, failure))
+        })
+        .unwrap();
+    let (least, _) = shrink(&plan, &scenario, bug, failure);
+    // Somebody has to be added by two, so two groups have to be there.
+    assert!(least.steps.len() <= 6, "{least:?}");
+    assert!(run(&least, &scenario, bug, &mut Trace::default()).is_err());
+}
