@@ -77,6 +77,10 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The slowest speed of an answer or upload: that of a bad telephone line.
 pub(crate) const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
+/// Bytes of an answer that are handed to the transport at once: whether its reader gets on shows each
+/// time that it is rid of so many.
+pub(crate) const ANSWER_PIECE_BYTES: usize = 64 * 1024;
+
 /// How long a live stream may take to say which groups it follows.
 pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -76,6 +76,11 @@ impl Peer {
         Watch { pace, watching }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_cut(&self) -> bool {
+        lock(&self.line).is_cut
+    }
+
     /// Whether the connection was cut; if not, the reader is woken when it is.
     fn poll_cut(&self, context: &Context<'_>) -> bool {
         let mut line = lock(&self.line);
@@ -87,14 +92,14 @@ impl Peer {
     }
 }
 
-/// That somebody watches a reader; dropped when it has read all.
+/// That somebody watches a reader; dropped when all was sent.
 pub(super) struct Watch {
     pace: Arc<Mutex<Pace>>,
     watching: JoinHandle<()>,
 }
 
 impl Watch {
-    /// The reader has taken more.
+    /// The reader has let more be sent.
     pub(super) fn moved(&self, bytes: usize) {
         lock(&self.pace).moved(bytes, Instant::now());
     }
@@ -232,10 +237,6 @@ mod tests {
     use super::*;
     use crate::limits::IDLE_TIMEOUT;
 
-    fn is_cut(peer: &Peer) -> bool {
-        peer.poll_cut(&Context::from_waker(Waker::noop()))
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_reader_is_waited_for_as_long_as_it_reads() {
         let peer = Peer::new(([127, 0, 0, 1], 1).into());
@@ -245,13 +246,13 @@ mod tests {
             tokio::time::sleep(IDLE_TIMEOUT - second).await;
             watch.moved(4 * 1024 * 1024);
         }
-        assert!(!is_cut(&peer), "twenty minutes, and it still reads");
+        assert!(!peer.is_cut(), "twenty minutes, and it still reads");
         tokio::time::sleep(IDLE_TIMEOUT + second).await;
-        assert!(is_cut(&peer), "it has stopped");
+        assert!(peer.is_cut(), "it has stopped");
 
         let patient = Peer::new(([127, 0, 0, 1], 2).into());
         drop(patient.watch());
         tokio::time::sleep(10 * IDLE_TIMEOUT).await;
-        assert!(!is_cut(&patient), "it has read all");
+        assert!(!patient.is_cut(), "it has read all");
     }
 }

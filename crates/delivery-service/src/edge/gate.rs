@@ -199,10 +199,7 @@ where
             let Some(peer) = peer.filter(|_| method.is_watched) else {
                 return Ok(answer);
             };
-            Ok(answer.map(|inner| {
-                let watch = peer.watch();
-                Body::new(Watched { inner, watch })
-            }))
+            Ok(answer.map(|inner| Body::new(Watched::new(inner, peer.watch()))))
         })
     }
 }
