@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use conclave_engine::EngineError;
-use conclave_protocol::{ContentError, IdError};
+use conclave_protocol::{ContentError, DeviceListError, IdError};
 use thiserror::Error;
 
 /// Why an operation of the client did not happen.
@@ -74,6 +74,21 @@ pub enum ClientError {
     /// The keys of this device were used elsewhere.
     #[error("the folder of this device was copied or restored; it comes back with new keys")]
     Copied,
+    /// A device was added that its user's device list does not name.
+    #[error("a device of {0} was added that their list of devices does not name")]
+    Unlisted(String),
+    /// A text for linking is none, or is for another device.
+    #[error("this is no code for linking this device; copy it again, all of it")]
+    LinkCode,
+    /// This device does not hold the user's identity key.
+    #[error("only a device that holds your identity key can do this; your first device does")]
+    NoIdentityKey,
+    /// The user has no such other device.
+    #[error("you have no other device of this id")]
+    UnknownDevice,
+    /// A list of devices can't be made.
+    #[error(transparent)]
+    DeviceList(#[from] DeviceListError),
     /// The group's cryptographic state refused.
     #[error(transparent)]
     Engine(#[from] EngineError),

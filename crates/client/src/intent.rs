@@ -3,7 +3,7 @@
 //! An intent says "add bob", not "this Commit": the bytes are made when its turn comes, and made
 //! anew when another member changed the group first.
 
-use conclave_protocol::UserId;
+use conclave_protocol::{DeviceId, UserId};
 use prost::Message as _;
 
 /// Something to be done in a group.
@@ -27,6 +27,10 @@ pub(crate) enum Intent {
     AddFor(Vec<UserId>),
     /// Remove these users, as other members asked.
     RemoveFor(Vec<UserId>),
+    /// Add this user's devices that are not there.
+    AddOwn,
+    /// Remove these devices.
+    RemoveDevices(Vec<DeviceId>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -52,6 +56,8 @@ enum Kind {
     Confirm = 7,
     AddFor = 8,
     RemoveFor = 9,
+    AddOwn = 10,
+    RemoveDevices = 11,
 }
 
 impl Intent {
@@ -66,6 +72,11 @@ impl Intent {
             Self::Confirm => (Kind::Confirm, Vec::new(), &[][..]),
             Self::AddFor(users) => (Kind::AddFor, Vec::new(), users.as_slice()),
             Self::RemoveFor(users) => (Kind::RemoveFor, Vec::new(), users.as_slice()),
+            Self::AddOwn => (Kind::AddOwn, Vec::new(), &[][..]),
+            Self::RemoveDevices(devices) => {
+                let ids = devices.iter().flat_map(|id| id.as_bytes().to_vec());
+                (Kind::RemoveDevices, ids.collect(), &[][..])
+            }
         };
         let users = users.iter().map(ToString::to_string).collect();
         Row {
@@ -95,6 +106,11 @@ impl Intent {
             Kind::Confirm => Self::Confirm,
             Kind::AddFor => Self::AddFor(users()?),
             Kind::RemoveFor => Self::RemoveFor(users()?),
+            Kind::AddOwn => Self::AddOwn,
+            Kind::RemoveDevices => {
+                let ids = row.content.chunks(16).map(|id| DeviceId::try_from(id).ok());
+                Self::RemoveDevices(ids.collect::<Option<_>>()?)
+            }
         })
     }
 }
@@ -113,6 +129,11 @@ mod tests {
             Intent::Remove(users.clone()),
             Intent::AddFor(users.clone()),
             Intent::RemoveFor(users),
+            Intent::AddOwn,
+            Intent::RemoveDevices(vec![
+                DeviceId::from_bytes([1; 16]),
+                DeviceId::from_bytes([2; 16]),
+            ]),
             Intent::Update,
             Intent::Leave,
             Intent::Confirm,

@@ -27,6 +27,7 @@ mod error;
 mod events;
 mod fingerprint;
 mod intent;
+mod linking;
 mod local;
 mod perform;
 mod remote;

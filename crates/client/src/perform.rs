@@ -45,6 +45,14 @@ where
             let asked = service.publish_key_packages(with(request, token));
             Reply::PublishKeyPackages(asked.await?.into_inner())
         }
+        Call::PublishDeviceList(request) => {
+            let asked = service.publish_device_list(with(request, token));
+            Reply::PublishDeviceList(asked.await?.into_inner())
+        }
+        Call::FetchDeviceLists(request) => {
+            let asked = service.fetch_device_lists(with(request, token));
+            Reply::FetchDeviceLists(asked.await?.into_inner())
+        }
         Call::TakeKeyPackages(request) => {
             let asked = service.take_key_packages(with(request, token));
             Reply::TakeKeyPackages(asked.await?.into_inner())

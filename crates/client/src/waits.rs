@@ -17,6 +17,10 @@ pub(crate) const RACE_WAITS: Waits = Waits::new(40, 5_000);
 /// how often a group that can't be joined is tried.
 pub(crate) const RESYNC_WAITS: Waits = Waits::new(200, 30 * 60_000);
 
+/// Waits for a device that is being linked, while a person carries a code from one to the other.
+/// Each look takes a KeyPackage of every device of the user, so there are few.
+pub(crate) const LINK_WAITS: Waits = Waits::new(10_000, 60 * 60_000);
+
 /// The longest wait before this device confirms that somebody leaves. Every device online waits a
 /// random part of it, so that most find it done already.
 pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ mod table;
 use std::{slice, sync::atomic::Ordering};
 
 use conclave_client::{
-    ClientError, GroupId, UserId,
-    session::{Call, Rejection, State},
+    ClientError, GroupId, Registration, UserId,
+    session::{Call, Database, Rejection, Session, State},
 };
 use table::{Answer, Death, Meddler, Table};
 
@@ -21,6 +21,8 @@ const DAVE: usize = 3;
 
 /// Something that happens in a group of Alice, Bob and Carol, to whom Dave may come.
 struct Operation {
+    /// What has happened before, while nobody died.
+    before: fn(&mut Table),
     /// Who dies in it.
     victim: usize,
     /// What is asked for, by whom; again if the asking itself was cut off.
@@ -30,6 +32,15 @@ struct Operation {
     /// Who is in the group at the end.
     members: &'static [usize],
 }
+
+/// Alice dies, and the three are there at the end.
+const PLAIN: Operation = Operation {
+    before: |_| {},
+    victim: ALICE,
+    start: |_, _| Ok(()),
+    meddle: untouched,
+    members: &[ALICE, BOB, CAROL],
+};
 
 /// Where the victim dies.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +78,7 @@ impl Operation {
         let (mut table, group) = Table::with(&["alice", "bob", "carol"]);
         table.sit_down("dave");
         table.settle();
+        (self.before)(&mut table);
         let seat = &mut table.seats[self.victim];
         match fault {
             Fault::Commit(step) => seat.fuse.store(step as i64, Ordering::Relaxed),
@@ -126,8 +138,8 @@ fn adding() {
             let dave = user(table, DAVE);
             table.session(ALICE).add(group, &[dave]).map(drop)
         },
-        meddle: untouched,
         members: &[ALICE, BOB, CAROL, DAVE],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -141,8 +153,8 @@ fn joining() {
             table.session(ALICE).add(group, &[dave])?;
             table.session(ALICE).send(group, "welcome").map(drop)
         },
-        meddle: untouched,
         members: &[ALICE, BOB, CAROL, DAVE],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -158,8 +170,8 @@ fn removing() {
                 .remove(group, slice::from_ref(&bob))
                 .map(drop)
         },
-        meddle: untouched,
         members: &[ALICE, CAROL],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -169,8 +181,8 @@ fn sending() {
     let operation = Operation {
         victim: BOB,
         start: |table, group| table.session(BOB).send(group, "one").map(drop),
-        meddle: untouched,
         members: &[ALICE, BOB, CAROL],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -184,8 +196,8 @@ fn receiving() {
             table.session(ALICE).update(group)?;
             table.session(CAROL).send(group, "two").map(drop)
         },
-        meddle: untouched,
         members: &[ALICE, BOB, CAROL],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -195,8 +207,8 @@ fn leaving() {
     let operation = Operation {
         victim: BOB,
         start: |table, group| table.session(BOB).leave(group).map(drop),
-        meddle: untouched,
         members: &[ALICE, CAROL],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -206,8 +218,8 @@ fn confirming_that_somebody_leaves() {
     let operation = Operation {
         victim: ALICE,
         start: |table, group| table.session(BOB).leave(group).map(drop),
-        meddle: untouched,
         members: &[ALICE, CAROL],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -220,8 +232,53 @@ fn updating_in_a_race() {
             table.session(BOB).update(group)?;
             table.session(CAROL).update(group).map(drop)
         },
-        meddle: untouched,
         members: &[ALICE, BOB, CAROL],
+        ..PLAIN
+    };
+    operation.survives_all_faults();
+}
+
+/// Where another device of Alice sits.
+const TABLET: usize = 4;
+
+fn link_tablet(table: &mut Table) -> Result<(), ClientError> {
+    let (database, seed) = (Database::in_memory().unwrap(), table.seed());
+    let code = Session::begin_link(&database, &seed).unwrap();
+    let now = table.now;
+    let answer = table.session(ALICE).link(&code, now)?;
+    let at = Registration::at("http://here");
+    let session = Session::finish_link(database, &at, &answer, &table.seed()).unwrap();
+    let seat = table.seat_of(session);
+    table.seats.push(seat);
+    Ok(())
+}
+
+#[test]
+fn linking() {
+    let operation = Operation {
+        start: |table, _| link_tablet(table),
+        members: &[ALICE, BOB, CAROL, TABLET],
+        ..PLAIN
+    };
+    operation.survives_all_faults();
+}
+
+#[test]
+fn revoking() {
+    let operation = Operation {
+        before: |table| {
+            link_tablet(table).unwrap();
+            table.settle();
+        },
+        start: |table, _| {
+            let devices = table.session(ALICE).devices()?;
+            let own = table.session(ALICE).device();
+            let tablet = devices.into_iter().find(|device| *device != own);
+            table.session(ALICE).revoke(tablet.unwrap())?;
+            table.seats.truncate(TABLET);
+            Ok(())
+        },
+        ..PLAIN
     };
     operation.survives_all_faults();
 }
@@ -259,6 +316,7 @@ fn coming_back() {
         },
         meddle: log_is_gone,
         members: &[ALICE, BOB, CAROL],
+        ..PLAIN
     };
     operation.survives_all_faults();
 }

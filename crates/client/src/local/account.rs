@@ -3,12 +3,12 @@
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, SigningKey, UnixMillis, UserId,
 };
-use rand_chacha::ChaCha20Rng;
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use zeroize::Zeroizing;
 
-use super::{Local, random, random_key};
-use crate::{ClientError, Registration};
+use super::{Database, Local, Seed, random, random_key};
+use crate::{ClientError, Registration, linking};
 
 /// A device, its user, and where they are registered.
 #[derive(Debug, Clone)]
@@ -19,7 +19,8 @@ pub(crate) struct Account {
     pub(crate) server_name: String,
     pub(crate) certificate: DeviceCertificate,
     pub(crate) signature_key: SigningKey,
-    identity_key: SigningKey,
+    /// Certifies the user's devices. Only on a device that may do so.
+    pub(crate) identity_key: Option<SigningKey>,
     registered: bool,
 }
 
@@ -95,7 +96,7 @@ impl Account {
             server_name,
             certificate: DeviceCertificate::issue(claims, &identity_key),
             signature_key,
-            identity_key,
+            identity_key: Some(identity_key),
             registered: false,
         }
     }
@@ -108,7 +109,10 @@ impl Account {
                 &self.server_name,
                 self.certificate.to_bytes(),
                 self.signature_key.seed().as_slice(),
-                self.identity_key.seed().as_slice(),
+                self.identity_key
+                    .as_ref()
+                    .map(|key| key.seed().to_vec())
+                    .unwrap_or_default(),
                 self.registered,
                 &self.server_ca,
             ),
@@ -124,7 +128,11 @@ impl Account {
             certificate: DeviceCertificate::from_bytes(&certificate)
                 .map_err(conclave_engine::EngineError::from)?,
             signature_key: SigningKey::from_seed(&Zeroizing::new(row.get(3)?)),
-            identity_key: SigningKey::from_seed(&Zeroizing::new(row.get(4)?)),
+            identity_key: row
+                .get::<_, Vec<u8>>(4)?
+                .try_into()
+                .ok()
+                .map(|seed| SigningKey::from_seed(&Zeroizing::new(seed))),
             registered: row.get(5)?,
             server_ca: row.get(6)?,
         })
@@ -132,6 +140,55 @@ impl Account {
 }
 
 impl Local {
+    /// Makes the keys of a device that is to be linked, or shows those that were made.
+    pub(crate) fn begin_link(database: &Database, seed: &Seed) -> Result<String, ClientError> {
+        let database = database.connection();
+        if let Some(account) = Account::load(database)? {
+            return Err(ClientError::AlreadyRegistered(account.user().to_string()));
+        }
+        let mut source = ChaCha20Rng::from_seed(**seed);
+        let device: [u8; 16] = random(&mut source);
+        database.execute(
+            "INSERT OR IGNORE INTO linking VALUES (1, ?, ?)",
+            (device, random_key(&mut source).seed().as_slice()),
+        )?;
+        let (device, key) = linked_keys(database)?;
+        Ok(linking::request(device, &key.verifying_key()))
+    }
+
+    /// Makes the account of a linked device from its certificate.
+    pub(crate) fn finish_link(
+        database: Database,
+        registration: &Registration,
+        certificate: DeviceCertificate,
+        seed: &Seed,
+    ) -> Result<Self, ClientError> {
+        let database = database.into_connection();
+        match Account::load(&database)? {
+            Some(known) if known.registered || known.certificate != certificate => {
+                return Err(ClientError::AlreadyRegistered(known.user().to_string()));
+            }
+            _ => {}
+        }
+        let (device, signature_key) = linked_keys(&database)?;
+        let is_ours = certificate.address().device == device
+            && certificate.claims().signature_key == signature_key.verifying_key();
+        if !is_ours {
+            return Err(ClientError::LinkCode);
+        }
+        let account = Account {
+            server_url: registration.server.clone(),
+            server_ca: registration.authority.clone(),
+            server_name: certificate.address().user.domain().to_owned(),
+            certificate,
+            signature_key,
+            identity_key: None,
+            registered: false,
+        };
+        account.store(&database)?;
+        Self::new(database, account, ChaCha20Rng::from_seed(**seed))
+    }
+
     /// Notes that the service knows the account now.
     pub(crate) fn registered(&mut self) -> Result<(), ClientError> {
         self.database
@@ -139,4 +196,16 @@ impl Local {
         self.account.registered = true;
         Ok(())
     }
+}
+
+/// The keys of a device that is being linked.
+fn linked_keys(database: &Connection) -> Result<(DeviceId, SigningKey), ClientError> {
+    let keys = database.query_row("SELECT device, signature_seed FROM linking", [], |row| {
+        let seed = Zeroizing::new(row.get(1)?);
+        Ok((
+            DeviceId::from_bytes(row.get(0)?),
+            SigningKey::from_seed(&seed),
+        ))
+    });
+    keys.optional()?.ok_or(ClientError::LinkCode)
 }

@@ -114,6 +114,25 @@ impl Tx<'_> {
         Ok(self.engine.has_pending_commit(self, id)?)
     }
 
+    /// Whether a key is the identity key that a user had when first seen, or may become it.
+    pub(super) fn is_identity_key(
+        &self,
+        user: &UserId,
+        key: &VerifyingKey,
+    ) -> Result<bool, ClientError> {
+        let own = self.own_certificate();
+        if *user == own.address().user {
+            return Ok(key == own.identity_key());
+        }
+        let mut known = self
+            .sql
+            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?;
+        let known = known.query_row([user.as_str()], |row| row.get::<_, Vec<u8>>(0));
+        Ok(known
+            .optional()?
+            .is_none_or(|known| known == key.as_bytes()))
+    }
+
     /// What this user and another compare; see `fingerprint`.
     pub(crate) fn safety_number(&self, user: &UserId) -> Result<String, ClientError> {
         let mut known = self

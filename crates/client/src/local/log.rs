@@ -22,6 +22,8 @@ pub(crate) struct Run {
     pub(crate) unreadable: Vec<DeviceId>,
     /// Whether something of another device could be read.
     pub(crate) has_read: bool,
+    /// The user whose newest device list is needed first.
+    pub(crate) unlisted: Option<UserId>,
     /// What keeps the next entry from being taken in.
     pub(crate) problem: Option<ClientError>,
 }
@@ -55,6 +57,7 @@ impl Tx<'_> {
                 return Err(problem);
             }
             self.note_report(id, entry, &problem)?;
+            run.unlisted = self.unlisted(&problem, now)?;
             match reason_to_resync(&problem) {
                 Some(reason) => run.events.extend(self.note_resync(id, &reason, now)?),
                 None => run.problem = Some(problem),
@@ -62,6 +65,22 @@ impl Tx<'_> {
             break;
         }
         Ok(run)
+    }
+
+    /// The user of a device that no list names, where there may be a newer list.
+    fn unlisted(
+        &self,
+        problem: &ClientError,
+        now: UnixMillis,
+    ) -> Result<Option<UserId>, ClientError> {
+        let ClientError::Unlisted(user) = problem else {
+            return Ok(None);
+        };
+        let Ok(user) = user.parse::<UserId>() else {
+            return Ok(None);
+        };
+        let is_stale = !self.stale_lists(&[&user], now)?.is_empty();
+        Ok(is_stale.then_some(user))
     }
 
     /// Takes in one entry with all that it leads to, or leaves everything as it was.
@@ -190,8 +209,14 @@ impl Tx<'_> {
                 line.add(self, me, EntryKind::Leaves)?;
             }
             Intent::Create => {}
+            Intent::AddOwn => {
+                self.apply(self.engine.merge_pending(self, id)?)?;
+                self.tell_newcomers(line.group, std::slice::from_ref(&me))?;
+                line.add_change(self, &me, vec![me.clone()], Vec::new())?;
+            }
             Intent::Add(_)
             | Intent::Remove(_)
+            | Intent::RemoveDevices(_)
             | Intent::AddFor(_)
             | Intent::RemoveFor(_)
             | Intent::Update
@@ -225,6 +250,7 @@ impl Tx<'_> {
                 ..
             } => {
                 self.pin_all(added.iter())?;
+                self.check_listed(added.iter())?;
                 if by == *self.own_certificate().address() {
                     return Err(ClientError::Copied);
                 }

@@ -5,6 +5,7 @@
 //! code runs under any scheduler.
 
 mod account;
+mod devices;
 mod gather;
 mod groups;
 mod history;

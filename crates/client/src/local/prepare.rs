@@ -43,6 +43,8 @@ impl Tx<'_> {
             Intent::Update => self.prepare_commit(group, item, Change::update(), true, now),
             Intent::Leave => self.prepare_leave(group, item),
             Intent::Confirm => self.prepare_confirm(group, item, now),
+            Intent::AddOwn => self.prepare_add_own(group, item, now),
+            Intent::RemoveDevices(devices) => self.remove_devices(group, item, devices, now),
             Intent::AddFor(users) => self.prepare_add(group, item, users, now),
             Intent::RemoveFor(users) => {
                 let own = &self.own_certificate().address().user;
@@ -97,14 +99,18 @@ impl Tx<'_> {
             return self.settle_without_bytes(group, item);
         }
         let Some(taken) = &item.key_packages else {
+            let stale = self.stale_lists(&missing, now)?;
+            if !stale.is_empty() {
+                let request = v1::FetchDeviceListsRequest { users: stale };
+                return Ok(Some(Call::FetchDeviceLists(request)));
+            }
             let request = v1::TakeKeyPackagesRequest {
                 request_id: item.request_id.as_bytes().to_vec().into(),
                 users: missing.iter().map(ToString::to_string).collect(),
             };
             return Ok(Some(Call::TakeKeyPackages(request)));
         };
-        let taken = v1::TakeKeyPackagesResponse::decode(taken.as_slice())
-            .map_err(|_| ClientError::Protocol("KeyPackages in another form".into()))?;
+        let taken = decode_taken(taken)?;
         // One user who can't be added is not to spoil what others were asked for.
         let missing = match item.intent {
             Intent::AddFor(_) => missing
@@ -137,7 +143,10 @@ impl Tx<'_> {
                         if package.certificate().address().user != **user {
                             return Err(ClientError::Protocol("another user's KeyPackage".into()));
                         }
-                        adds.push(package);
+                        // A device that was revoked stays out, whatever the service hands out.
+                        if self.is_listed(package.certificate())? {
+                            adds.push(package);
+                        }
                     }
                 }
                 Some(found) if found.known => empty.push(user.to_string()),
@@ -167,10 +176,58 @@ impl Tx<'_> {
             .filter(|member| users.contains(&member.user))
             .flat_map(|member| member.devices)
             .collect();
+        self.remove_devices(group, item, &devices, now)
+    }
+
+    fn remove_devices(
+        &self,
+        group: GroupId,
+        item: &Item,
+        devices: &[DeviceId],
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let roster = self.engine.roster(self, group)?;
+        let there = roster.iter().map(|it| it.certificate.address().device);
+        let devices: Vec<DeviceId> = there.filter(|it| devices.contains(it)).collect();
         if devices.is_empty() {
             return self.settle_without_bytes(group, item);
         }
         self.prepare_commit(group, item, Change::remove(devices), true, now)
+    }
+
+    /// Adds those of this user's devices that have come and are not in the group.
+    fn prepare_add_own(
+        &self,
+        group: GroupId,
+        item: &Item,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let Some(taken) = &item.key_packages else {
+            return Ok(Some(Call::TakeKeyPackages(v1::TakeKeyPackagesRequest {
+                request_id: item.request_id.as_bytes().to_vec().into(),
+                users: vec![self.own_certificate().address().user.to_string()],
+            })));
+        };
+        let taken = decode_taken(taken)?;
+        let roster = self.engine.roster(self, group)?;
+        let mut adds = Vec::new();
+        for bytes in taken.users.iter().flat_map(|user| &user.key_packages) {
+            let package = KeyPackage::from_bytes(bytes, now)?;
+            let certificate = package.certificate();
+            let is_there = |it: &conclave_engine::Member| {
+                it.certificate.address().device == certificate.address().device
+            };
+            if certificate.address().user == self.own_certificate().address().user
+                && self.is_listed(certificate)?
+                && !roster.iter().any(is_there)
+            {
+                adds.push(package);
+            }
+        }
+        if adds.is_empty() {
+            return self.settle_without_bytes(group, item);
+        }
+        self.prepare_commit(group, item, Change::add(adds), true, now)
     }
 
     fn prepare_leave(&self, group: GroupId, item: &Item) -> Result<Option<Call>, ClientError> {
@@ -246,6 +303,11 @@ impl Tx<'_> {
         self.settle(item.id, cursor)?;
         Ok(None)
     }
+}
+
+fn decode_taken(bytes: &[u8]) -> Result<v1::TakeKeyPackagesResponse, ClientError> {
+    v1::TakeKeyPackagesResponse::decode(bytes)
+        .map_err(|_| ClientError::Protocol("KeyPackages in another form".into()))
 }
 
 fn has_any(taken: &v1::TakeKeyPackagesResponse, user: &UserId) -> bool {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 5;
+const SCHEMA_VERSION: u32 = 6;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +21,33 @@ const SCHEMA_5: &str = "
         group_id  BLOB PRIMARY KEY,
         report    BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_6: &str = "
+    -- The newest device list that was seen of each user; none where there was none.
+    CREATE TABLE device_lists (
+        user         TEXT PRIMARY KEY,
+        version      INTEGER NOT NULL,
+        list         BLOB,
+        -- When the service was last asked for it.
+        read_millis  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- This user's own list, while the service may not have it.
+    CREATE TABLE publishing (
+        only  INTEGER PRIMARY KEY CHECK (only = 1),
+        list  BLOB NOT NULL
+    ) STRICT;
+
+    -- Devices of this user that come into all groups once they are registered.
+    CREATE TABLE awaited (device BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+    -- The keys of a device that is being linked and has no certificate yet.
+    CREATE TABLE linking (
+        only            INTEGER PRIMARY KEY CHECK (only = 1),
+        device          BLOB NOT NULL,
+        signature_seed  BLOB NOT NULL
+    ) STRICT;
 ";
 
 const SCHEMA_4: &str = "
@@ -175,6 +202,10 @@ impl Database {
         Self(connection)
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0
+    }
+
     pub(super) fn into_connection(self) -> Connection {
         self.0
     }
@@ -220,7 +251,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
-    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
+    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {
         transaction.execute_batch(migration)?;

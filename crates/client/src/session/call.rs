@@ -19,6 +19,10 @@ pub enum Call {
     CheckInstance(v1::CheckInstanceRequest),
     /// Without packages, it asks how many are in stock.
     PublishKeyPackages(v1::PublishKeyPackagesRequest),
+    /// Which devices this user has.
+    PublishDeviceList(v1::PublishDeviceListRequest),
+    /// Which devices others have.
+    FetchDeviceLists(v1::FetchDeviceListsRequest),
     /// KeyPackages of users to be added.
     TakeKeyPackages(v1::TakeKeyPackagesRequest),
     /// What waits for this device.
@@ -66,6 +70,10 @@ pub enum Reply {
     CheckInstance(v1::CheckInstanceResponse),
     /// How many are in stock.
     PublishKeyPackages(v1::PublishKeyPackagesResponse),
+    /// The service has the list.
+    PublishDeviceList(v1::PublishDeviceListResponse),
+    /// The newest lists.
+    FetchDeviceLists(v1::FetchDeviceListsResponse),
     /// The packages, by user.
     TakeKeyPackages(v1::TakeKeyPackagesResponse),
     /// A page of the mailbox.

@@ -120,7 +120,10 @@ impl Session {
         if run.has_landed {
             progress.outbox_backoff.clear();
         }
-        if let Some(problem) = run.problem {
+        if run.unlisted.is_some() {
+            progress.log.set();
+            progress.unlisted = run.unlisted;
+        } else if let Some(problem) = run.problem {
             progress.log.set();
             progress.log_backoff.fail(now, LOG_WAITS, share);
             progress.problem = Some(problem);

@@ -19,6 +19,7 @@
 //! from the [`Seed`]; that of OpenMLS comes from the system.
 
 mod call;
+mod devices;
 mod follow;
 mod instance;
 mod next;
@@ -38,6 +39,7 @@ pub use self::{
     state::{IntentId, State},
 };
 use self::{
+    devices::Devices,
     instance::Instance,
     pace::{Backoff, Due, Progress},
 };
@@ -52,6 +54,7 @@ pub struct Session {
     registration_refused: bool,
     service: Backoff,
     instance: Instance,
+    devices: Devices,
     mail: Mail,
     stock: Stock,
     groups: BTreeMap<GroupId, Progress>,
@@ -138,6 +141,7 @@ impl Session {
             registration_refused: false,
             service: Backoff::default(),
             instance: Instance::default(),
+            devices: Devices::default(),
             mail: Mail {
                 due: Due::NOW,
                 items: VecDeque::new(),
@@ -149,6 +153,7 @@ impl Session {
             groups: BTreeMap::new(),
         };
         session.look_at_groups()?;
+        session.look_at_devices()?;
         Ok(session)
     }
 
@@ -170,6 +175,7 @@ impl Session {
                 self.mail.due.set();
                 self.stock = Stock::Unknown;
                 self.look_at_groups()?;
+                self.look_at_devices()?;
                 for progress in self.groups.values_mut() {
                     progress.look_again();
                 }
@@ -193,7 +199,10 @@ impl Session {
     /// it may be in the past. `None` while only news can bring that about.
     #[must_use]
     pub fn wake_at(&self) -> Option<UnixMillis> {
-        self.wake(|_| true)
+        let groups = self.wake(|_| true);
+        let devices = self.devices.wake_at();
+        let devices = devices.map(|wake| wake.max(self.service.not_before()));
+        groups.into_iter().chain(devices).min()
     }
 
     /// Like [`Self::wake_at`], without the groups that something keeps from going on.
@@ -215,7 +224,7 @@ impl Session {
         if !self.local.account().is_registered() {
             return !self.registration_refused;
         }
-        if self.instance != Instance::Latest {
+        if self.instance != Instance::Latest || self.devices.has_list() {
             return true;
         }
         let mail = self.mail.due.is_due() || self.mail.unacknowledged.is_some();

@@ -26,6 +26,9 @@ impl Session {
         if let Some(call) = self.next_for_instance()? {
             return Ok(Some(call));
         }
+        if let Some(call) = self.next_for_devices(now)? {
+            return Ok(Some(call));
+        }
         if let Some(call) = self.next_for_mail(now)? {
             return Ok(Some(call));
         }
@@ -160,6 +163,11 @@ impl Session {
         };
         if !progress.log_backoff.is_over(now) {
             return Ok(None);
+        }
+        if let Some(user) = &progress.unlisted {
+            let users = vec![user.to_string()];
+            let request = v1::FetchDeviceListsRequest { users };
+            return Ok(Some(Call::FetchDeviceLists(request)));
         }
         progress.log.ask();
         let group = self.local.read(|tx| tx.group(id))?;

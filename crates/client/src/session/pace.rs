@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use conclave_protocol::{DeviceId, UnixMillis};
+use conclave_protocol::{DeviceId, UnixMillis, UserId};
 
 use crate::{
     ClientError, Standing,
@@ -102,6 +102,8 @@ pub(super) struct Progress {
     /// When to come back by an external Commit, where that is needed.
     pub(super) resync_at: Option<UnixMillis>,
     pub(super) join: Option<Join>,
+    /// The user whose newest device list the next entry waits for.
+    pub(super) unlisted: Option<UserId>,
     /// Whether a Commit has to be reported.
     pub(super) has_report: bool,
     /// Whose messages could not be read, and how many, since one could be.
@@ -122,6 +124,7 @@ impl Progress {
             confirm_at: None,
             resync_at: None,
             join: None,
+            unlisted: None,
             has_report: false,
             unreadable: Vec::new(),
             problem: None,

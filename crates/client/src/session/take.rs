@@ -1,5 +1,7 @@
 //! Taking in what the service answered.
 
+use std::time::Duration;
+
 use conclave_protocol::{Epoch, GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
 use conclave_rpc::v1::{self, mailbox_item::Item, submit_request::Body};
 use prost::Message as _;
@@ -41,6 +43,17 @@ impl Session {
             (Call::PublishKeyPackages(sent), Reply::PublishKeyPackages(reply)) => {
                 self.take_stock(sent, &reply, now).map(no_events)
             }
+            (Call::PublishDeviceList(asked), Reply::PublishDeviceList(_)) => {
+                self.take_published(asked)
+            }
+            (Call::FetchDeviceLists(_), Reply::FetchDeviceLists(lists)) => {
+                self.take_lists(&lists, now)
+            }
+            (Call::TakeKeyPackages(asked), Reply::TakeKeyPackages(taken))
+                if self.is_device_question(asked) =>
+            {
+                self.take_awaited(&taken, now)
+            }
             (Call::TakeKeyPackages(asked), Reply::TakeKeyPackages(taken)) => {
                 let keep = |tx: &crate::local::Tx<'_>| {
                     tx.keep_key_packages(&asked.request_id, &taken)
@@ -81,10 +94,12 @@ impl Session {
     ) -> Result<Vec<Event>, ClientError> {
         let share = self.share();
         match rejection {
-            Rejection::RateLimited(wait) => self.service.wait(now, *wait, share),
+            Rejection::RateLimited(wait) => self.limited(call, *wait, now)?,
             Rejection::Unreachable(_) | Rejection::Broken(_) | Rejection::NotNow(_) => {
                 self.service.fail(now, SERVICE_WAITS, share);
             }
+            // Whatever it was, it must not be asked for again and again.
+            _ if is_routine(call) => self.service.fail(now, SERVICE_WAITS, share),
             Rejection::Refused { .. } | Rejection::WrongEpoch { .. } | Rejection::TooLate => {
                 self.service.clear();
                 return self.take_refusal(call, rejection, now);
@@ -100,25 +115,27 @@ impl Session {
         rejection: &Rejection,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
+        if let Call::Submit(request) = call
+            && self.take_join_answer(request, false)?
+        {
+            return self.take_refused_join(call, rejection, now);
+        }
         let reason = rejection.clone().into_error("").to_string();
         match (call, rejection) {
             (Call::Register(_), _) => self.registration_refused = true,
             (Call::Submit(request), Rejection::WrongEpoch { current, head }) => {
-                if !self.take_join_answer(request, false)? {
-                    return self.take_wrong_epoch(request, *current, *head, now);
-                }
+                return self.take_wrong_epoch(request, *current, *head, now);
             }
             (Call::Submit(request), _) => {
-                if self.take_join_answer(request, false)? {
-                    return self.of_group(&request.group_id, |session, id| {
-                        session.take_rejoin_refusal(id, call, rejection, now)
-                    });
-                }
                 self.give_up(&request.group_id, &request.encode_to_vec(), &reason)?;
                 self.log_is_due(&request.group_id);
             }
             (Call::CreateGroup(request), _) => {
                 self.give_up(&request.group_id, &request.encode_to_vec(), &reason)?;
+            }
+            (Call::PublishDeviceList(request), _) => return self.take_published(request),
+            (Call::TakeKeyPackages(request), _) if self.is_device_question(request) => {
+                return self.take_awaited(&v1::TakeKeyPackagesResponse::default(), now);
             }
             (Call::TakeKeyPackages(request), _) => {
                 self.local
@@ -139,10 +156,47 @@ impl Session {
             }
             (Call::ReportCommit(request), _) => return self.take_report(request),
             (Call::FetchTree(request), _) => return self.take_lost_tree(request, rejection, now),
-            // Whatever it was, it must not be asked for again and again.
-            _ => self.service.fail(now, SERVICE_WAITS, self.share()),
+            // The stock stays due, and is looked after on the next connection.
+            (Call::PublishKeyPackages(_), _) => self.stock = Stock::Enough,
+            _ => {}
         }
         Ok(Vec::new())
+    }
+
+    /// The service wants less of something. What else there is to ask need not wait for that.
+    fn limited(&mut self, call: &Call, wait: Duration, now: UnixMillis) -> Result<(), ClientError> {
+        let share = self.share();
+        let group = match call {
+            Call::TakeKeyPackages(asked) if self.is_device_question(asked) => {
+                self.wait_for_devices(now, wait);
+                return Ok(());
+            }
+            Call::TakeKeyPackages(asked) => self
+                .local
+                .read(|tx| tx.waits_for_key_packages(&asked.request_id))?
+                .map(|(group, _)| group),
+            Call::Submit(_) | Call::CreateGroup(_) => call.group(),
+            _ => None,
+        };
+        match group.and_then(|id| self.groups.get_mut(&id)) {
+            Some(progress) if !progress.is_out() => progress.outbox_backoff.wait(now, wait, share),
+            _ => self.service.wait(now, wait, share),
+        }
+        Ok(())
+    }
+
+    /// The service did not take an external Commit. Where another Commit came first, or seems to
+    /// have, the log says which.
+    fn take_refused_join(
+        &mut self,
+        call: &Call,
+        rejection: &Rejection,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        match (rejection, call.group()) {
+            (Rejection::WrongEpoch { .. }, _) | (_, None) => Ok(Vec::new()),
+            (_, Some(id)) => self.take_rejoin_refusal(id, call, rejection, now),
+        }
     }
 
     /// The tree of a Welcome is gone, so the Welcome is of no use.
@@ -246,6 +300,19 @@ impl Session {
         self.local.write(|tx| tx.set_stock_due(false))?;
         self.stock = Stock::Enough;
         Ok(())
+    }
+
+    /// The newest device lists that the service has; what waited for them is looked at again.
+    fn take_lists(
+        &mut self,
+        lists: &v1::FetchDeviceListsResponse,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        self.local.write(|tx| tx.take_lists(lists, now))?;
+        for progress in self.groups.values_mut() {
+            progress.unlisted = None;
+        }
+        Ok(Vec::new())
     }
 
     fn take_created(&mut self, request: &v1::CreateGroupRequest) -> Result<(), ClientError> {
@@ -354,6 +421,18 @@ impl Session {
         let id = conclave_rpc::group_id(group).ok()?;
         Some((id, self.groups.get_mut(&id)?))
     }
+}
+
+/// Whether a call is no answer to anything that was asked for: what is refused of these would be
+/// asked again at once.
+fn is_routine(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::ReadMailbox(_)
+            | Call::AcknowledgeMailbox(_)
+            | Call::CheckInstance(_)
+            | Call::FetchDeviceLists(_)
+    )
 }
 
 pub(super) fn no_events<T>(_: T) -> Vec<Event> {

@@ -141,8 +141,13 @@ impl Table {
 
     /// Somebody with a database of their own.
     pub fn seat(&mut self, database: Database) -> Seat {
+        let session = Session::open(database, &self.seed()).unwrap();
+        self.seat_of(session)
+    }
+
+    pub fn seat_of(&self, session: Session) -> Seat {
         Seat {
-            session: Session::open(database, &self.seed()).unwrap(),
+            session,
             events: Vec::new(),
             fuse: Arc::new(AtomicI64::new(WHOLE)),
             death: None,

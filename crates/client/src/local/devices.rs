@@ -1,0 +1,256 @@
+//! Which devices users have: this user's own, and the newest signed list of everybody met.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use conclave_protocol::{
+    DeviceCertificate, DeviceId, DeviceList, SigningKey, UnixMillis, UserId, VerifyingKey,
+    limits::DEVICE_LISTS_PER_FETCH_MAX,
+};
+use conclave_rpc::v1;
+use rusqlite::OptionalExtension as _;
+
+use super::Tx;
+use crate::{ClientError, Standing, intent::Intent};
+
+/// How long a list that was asked for is taken to be the newest: adding many users takes several
+/// requests, each of which must find those before it done.
+const LIST_FRESH: Duration = Duration::from_mins(1);
+
+impl Tx<'_> {
+    /// The newest list of a user that was seen; `None` where there was none.
+    pub(crate) fn device_list(&self, user: &UserId) -> Result<Option<DeviceList>, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT list FROM device_lists WHERE user = ? AND list IS NOT NULL")?;
+        let list = query.query_row([user.as_str()], |row| row.get::<_, Vec<u8>>(0));
+        // What is there was verified when it came.
+        Ok(list
+            .optional()?
+            .and_then(|list| DeviceList::from_verified_bytes(&list).ok()))
+    }
+
+    /// Of these users, those whose list may have changed since it was last asked for.
+    pub(super) fn stale_lists(
+        &self,
+        users: &[&UserId],
+        now: UnixMillis,
+    ) -> Result<Vec<String>, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT 1 FROM device_lists WHERE user = ? AND read_millis > ?")?;
+        let since = millis(now.before(LIST_FRESH));
+        let mut stale = Vec::new();
+        for user in users {
+            if stale.len() < DEVICE_LISTS_PER_FETCH_MAX && !query.exists((user.as_str(), since))? {
+                stale.push(user.to_string());
+            }
+        }
+        Ok(stale)
+    }
+
+    /// Keeps the lists that the service gave, each where it is newer than what was seen of that
+    /// user, and signed by the user's identity key.
+    pub(crate) fn take_lists(
+        &self,
+        lists: &v1::FetchDeviceListsResponse,
+        now: UnixMillis,
+    ) -> Result<(), ClientError> {
+        for given in &lists.users {
+            let Ok(user) = given.user.parse::<UserId>() else {
+                continue;
+            };
+            self.sql.execute(
+                "INSERT INTO device_lists VALUES (?, 0, NULL, ?)
+                 ON CONFLICT (user) DO UPDATE SET read_millis = excluded.read_millis",
+                (user.as_str(), millis(now)),
+            )?;
+            if let Ok(list) = DeviceList::from_bytes(&given.device_list)
+                && *list.user() == user
+                && self.is_identity_key(&user, list.identity_key())?
+            {
+                self.keep_list(&list)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses devices that their users' newest lists do not name: they were revoked, or never
+    /// theirs.
+    pub(super) fn check_listed<'c>(
+        &self,
+        certificates: impl Iterator<Item = &'c DeviceCertificate>,
+    ) -> Result<(), ClientError> {
+        for certificate in certificates {
+            if !self.is_listed(certificate)? {
+                let user = certificate.address().user.to_string();
+                return Err(ClientError::Unlisted(user));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a user's newest list names a device; any will do where there is no list.
+    pub(super) fn is_listed(&self, certificate: &DeviceCertificate) -> Result<bool, ClientError> {
+        let list = self.device_list(&certificate.address().user)?;
+        Ok(list.is_none_or(|list| list.names(certificate)))
+    }
+
+    /// This user's devices, this one among them.
+    pub(crate) fn own_devices(&self) -> Result<BTreeMap<DeviceId, VerifyingKey>, ClientError> {
+        let own = self.own_certificate();
+        Ok(match self.device_list(&own.address().user)? {
+            Some(list) => list.devices().map(|(id, key)| (id, *key)).collect(),
+            None => BTreeMap::from([(own.address().device, own.claims().signature_key)]),
+        })
+    }
+
+    /// Makes the next list of this user's devices, to be published.
+    pub(crate) fn change_devices(
+        &self,
+        devices: BTreeMap<DeviceId, VerifyingKey>,
+        identity: &SigningKey,
+    ) -> Result<(), ClientError> {
+        let user = &self.own_certificate().address().user;
+        let version = self.device_list(user)?.map_or(0, |list| list.version());
+        let list = DeviceList::issue(user.clone(), version + 1, devices, identity)?;
+        self.keep_list(&list)?;
+        self.sql.execute(
+            "INSERT OR REPLACE INTO publishing VALUES (1, ?)",
+            [list.to_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// The list that is to be published.
+    pub(crate) fn list_to_publish(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        let list = self
+            .sql
+            .query_row("SELECT list FROM publishing", [], |row| row.get(0));
+        Ok(list.optional()?)
+    }
+
+    /// The service has it, or a newer one.
+    pub(crate) fn list_published(&self, list: &[u8]) -> Result<(), ClientError> {
+        self.sql
+            .execute("DELETE FROM publishing WHERE list = ?", [list])?;
+        Ok(())
+    }
+
+    /// Notes that a device is to come into all groups once it is registered.
+    pub(crate) fn await_device(&self, device: DeviceId) -> Result<(), ClientError> {
+        self.sql.execute(
+            "INSERT OR IGNORE INTO awaited VALUES (?)",
+            [device.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that a device is awaited no longer; says whether it was.
+    pub(crate) fn stop_awaiting(&self, device: DeviceId) -> Result<bool, ClientError> {
+        let gone = self
+            .sql
+            .execute("DELETE FROM awaited WHERE device = ?", [device.as_bytes()])?;
+        Ok(gone > 0)
+    }
+
+    /// Whether any device of this user is awaited.
+    pub(crate) fn awaits_devices(&self) -> Result<bool, ClientError> {
+        Ok(self
+            .sql
+            .prepare_cached("SELECT 1 FROM awaited")?
+            .exists([])?)
+    }
+
+    /// Puts an intent into the outbox of every group that this device is a member of.
+    pub(crate) fn enqueue_everywhere(&self, intent: &Intent) -> Result<(), ClientError> {
+        for group in self.groups()? {
+            let is_member = matches!(group.standing, Standing::Member | Standing::Creating);
+            if is_member && !self.is_queued(group.id, intent)? {
+                self.enqueue(group.id, intent)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_list(&self, list: &DeviceList) -> Result<(), ClientError> {
+        let version = i64::try_from(list.version()).unwrap_or(i64::MAX);
+        self.sql.execute(
+            "INSERT INTO device_lists VALUES (?, ?, ?, 0)
+             ON CONFLICT (user) DO UPDATE SET version = excluded.version, list = excluded.list
+             WHERE excluded.version > version",
+            (list.user().as_str(), version, list.to_bytes()),
+        )?;
+        Ok(())
+    }
+}
+
+fn millis(time: UnixMillis) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_protocol::{DeviceAddress, DeviceClaims};
+
+    use super::*;
+    use crate::{
+        Registration,
+        local::{Database, Local},
+    };
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    fn certificate(device: u8) -> DeviceCertificate {
+        let address = DeviceAddress {
+            user: "bob@here".parse().unwrap(),
+            device: DeviceId::from_bytes([device; 16]),
+        };
+        let key = SigningKey::from_seed(&[device; 32]).verifying_key();
+        let claims = DeviceClaims::starting(address, key, NOW);
+        DeviceCertificate::issue(claims, &SigningKey::from_seed(&[99; 32]))
+    }
+
+    fn list(version: u64, devices: &[u8], identity: u8) -> v1::FetchDeviceListsResponse {
+        let devices = devices.iter().map(|device| {
+            let certificate = certificate(*device);
+            let key = certificate.claims().signature_key;
+            (certificate.address().device, key)
+        });
+        let identity = SigningKey::from_seed(&[identity; 32]);
+        let user: UserId = "bob@here".parse().unwrap();
+        let list = DeviceList::issue(user.clone(), version, devices, &identity).unwrap();
+        v1::FetchDeviceListsResponse {
+            users: vec![v1::UserDeviceList {
+                user: user.to_string(),
+                device_list: list.to_bytes().into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_highest_list_under_the_user_s_own_key_counts_and_a_revocation_stays() {
+        let database = Database::in_memory().unwrap();
+        let at = Registration::at("http://here");
+        let seed = [7; 32].into();
+        let mut local = Local::create(database, &at, "here", "alice", &seed, NOW).unwrap();
+        let [phone, tablet] = [certificate(1), certificate(2)];
+        local.write(|tx| tx.pin_all([&phone].into_iter())).unwrap();
+        let mut listed = |lists: Option<v1::FetchDeviceListsResponse>| {
+            let both = local.write(|tx| {
+                if let Some(lists) = lists {
+                    tx.take_lists(&lists, NOW)?;
+                }
+                Ok((tx.is_listed(&phone)?, tx.is_listed(&tablet)?))
+            });
+            both.unwrap()
+        };
+        assert_eq!(listed(None), (true, true));
+        assert_eq!(listed(Some(list(3, &[1, 2], 99))), (true, true));
+        assert_eq!(listed(Some(list(4, &[1], 99))), (true, false));
+        // Neither an older list nor one by somebody else brings the tablet back.
+        assert_eq!(listed(Some(list(3, &[1, 2], 99))), (true, false));
+        assert_eq!(listed(Some(list(5, &[1, 2], 98))), (true, false));
+        let refused = local.write(|tx| tx.check_listed([&tablet].into_iter()));
+        assert!(matches!(refused, Err(ClientError::Unlisted(_))));
+    }
+}

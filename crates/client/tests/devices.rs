@@ -1,0 +1,135 @@
+//! A user's devices: linking another one, and revoking it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/table.rs"]
+mod table;
+
+use conclave_client::{
+    ClientError, EntryKind, GroupId, Registration,
+    session::{Database, Session, State},
+};
+use table::Table;
+
+const PHONE: usize = 0;
+const BOB: usize = 1;
+
+fn at() -> Registration {
+    Registration::at("http://here")
+}
+
+/// Alice's phone, Bob, and a tablet that the phone has linked.
+fn with_tablet() -> (Table, GroupId, usize) {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    table.send(BOB, group, "before");
+    table.settle();
+    let tablet = link(&mut table, PHONE);
+    table.settle();
+    (table, group, tablet)
+}
+
+fn link(table: &mut Table, old: usize) -> usize {
+    let (database, seed) = (Database::in_memory().unwrap(), table.seed());
+    let code = Session::begin_link(&database, &seed).unwrap();
+    // A program that died in between shows the same code.
+    let again = Session::begin_link(&database, &table.seed()).unwrap();
+    assert_eq!(code, again);
+    let now = table.now;
+    let answer = table.session(old).link(&code, now).unwrap();
+    let seed = table.seed();
+    let session = Session::finish_link(database, &at(), &answer, &seed).unwrap();
+    let seat = table.seat_of(session);
+    table.seats.push(seat);
+    table.seats.len() - 1
+}
+
+#[test]
+fn a_linked_device_comes_into_all_groups_and_new_ones() {
+    let (mut table, group, tablet) = with_tablet();
+    table.assert_agreement(group, &[PHONE, BOB, tablet]);
+    table.assert_all_heard(group, &[PHONE, BOB, tablet]);
+    assert!(!table.texts(tablet, group).contains(&"before".to_owned()));
+    let name = table.session(tablet).group(group).unwrap().unwrap().name;
+    assert_eq!(name.as_deref(), Some("club"));
+    assert_eq!(table.session(PHONE).devices().unwrap().len(), 2);
+
+    // Who adds the user later adds both.
+    let now = table.now;
+    let (other, _) = table.session(BOB).create_group("other", now).unwrap();
+    let alice = table.session(PHONE).user().clone();
+    table.session(BOB).add(other, &[alice]).unwrap();
+    table.settle();
+    table.assert_agreement(other, &[PHONE, BOB, tablet]);
+    // The tablet can't certify.
+    let code = Session::begin_link(&Database::in_memory().unwrap(), &table.seed()).unwrap();
+    let refused = table.session(tablet).link(&code, now);
+    assert!(matches!(refused, Err(ClientError::NoIdentityKey)));
+}
+
+#[test]
+fn linking_survives_the_end_of_either_program() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    let tablet = link(&mut table, PHONE);
+    for step in 0..24 {
+        table.crash(if step % 2 == 0 { PHONE } else { tablet });
+        for seat in [PHONE, tablet] {
+            table.step(seat, |_, answer| answer);
+        }
+        table.now = table.now.after(std::time::Duration::from_millis(100));
+    }
+    table.settle();
+    table.assert_agreement(group, &[PHONE, BOB, tablet]);
+    table.assert_all_heard(group, &[PHONE, BOB, tablet]);
+}
+
+#[test]
+fn a_revoked_device_is_gone_and_stays_gone() {
+    let (mut table, group, tablet) = with_tablet();
+    let device = table.session(tablet).device();
+    let backup = table.copy(tablet);
+    table.session(PHONE).revoke(device).unwrap();
+    assert!(matches!(
+        table.session(PHONE).revoke(device),
+        Err(ClientError::UnknownDevice)
+    ));
+    // It is offline meanwhile.
+    table.seats.truncate(tablet);
+    table.settle();
+    table.assert_agreement(group, &[PHONE, BOB]);
+    assert_eq!(table.session(PHONE).devices().unwrap().len(), 1);
+
+    // Neither what it kept nor its certificate brings it back.
+    let seat = table.seat(backup);
+    table.seats.push(seat);
+    for _ in 0..40 {
+        table.step(tablet, |_, answer| answer);
+        table.now = table.now.after(std::time::Duration::from_secs(60));
+    }
+    assert_ne!(
+        table.session(tablet).state(group).unwrap(),
+        Some(State::Operational)
+    );
+    table.seats.truncate(tablet);
+    table.settle();
+    table.assert_agreement(group, &[PHONE, BOB]);
+    table.assert_all_heard(group, &[PHONE, BOB]);
+    let removed = table.history(BOB, group).into_iter();
+    assert!(removed.filter(|it| it.kind == EntryKind::Rejoined).count() == 0);
+}
+
+#[test]
+fn codes_are_for_the_device_that_showed_them() {
+    let (mut table, _) = Table::with(&["alice"]);
+    let now = table.now;
+    let mine = Database::in_memory().unwrap();
+    let theirs = Database::in_memory().unwrap();
+    let code = Session::begin_link(&mine, &table.seed()).unwrap();
+    Session::begin_link(&theirs, &table.seed()).unwrap();
+    let answer = table.session(0).link(&code, now).unwrap();
+    let seed = table.seed();
+    let refused = Session::finish_link(theirs, &at(), &answer, &seed);
+    assert!(matches!(refused, Err(ClientError::LinkCode)));
+    let refused = table.session(0).link(&answer, now);
+    assert!(matches!(refused, Err(ClientError::LinkCode)));
+    assert!(Session::finish_link(mine, &at(), &answer, &seed).is_ok());
+}
