@@ -166,6 +166,7 @@ impl Accounts {
         )?;
         match published {
             Published::Stock(stock) => Ok(stock),
+            Published::NoSuchDevice => Err(UNREGISTERED),
             Published::Full => Err(Refusal::Busy("the device has enough KeyPackages in stock")),
         }
     }

@@ -11,7 +11,7 @@ use conclave_engine::{Change, KeyPackage};
 use conclave_protocol::{DeviceList, SigningKey};
 use conclave_rpc::{
     ErrorDetail,
-    v1::{self, stream_response::Event},
+    v1::{self, stream_request::Request as Say, stream_response::Event},
 };
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
@@ -117,6 +117,40 @@ async fn a_deleted_device_is_cut_off_at_once_and_its_leaf_waits() {
     alice.read().await.unwrap();
     alice.send("we go on").await.unwrap();
     assert_eq!(bob.read().await.unwrap(), ["we go on"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_outlives_its_device_and_a_restart_gets_nothing() {
+    let mut world = World::start().await;
+    let mut alice = world.person("alice").await;
+    let mut bob = world.person("bob").await;
+    let request = bob.signed(v1::DeleteDeviceRequest {});
+    bob.rpc.delete_device(request).await.unwrap();
+    world.stop_server().await;
+    world.start_server().await;
+    (alice.rpc, bob.rpc) = (world.rpc(), world.rpc());
+    assert_eq!(fetch_list(&mut alice, "bob@localhost").await, None);
+    let open = v1::StreamRequest {
+        request: Some(Say::Open(v1::OpenStream::default())),
+    };
+    let said = tokio_stream::StreamExt::chain(
+        tokio_stream::iter([open]),
+        tokio_stream::pending::<v1::StreamRequest>(),
+    );
+    let request = bob.signed(said);
+    let events = bob.rpc.stream(request).await.unwrap().into_inner();
+    assert_eq!(end(events).await, Code::Unauthenticated);
+    let lists = bob.signed(v1::FetchDeviceListsRequest::default());
+    for refused in [
+        bob.rpc.fetch_device_lists(lists).await.map(drop),
+        bob.publish(1).await.map(drop),
+        bob.take(1, &["alice"]).await.map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    }
+    // Registered anew it is the same device, with the token it had.
+    bob.register().await.unwrap();
+    bob.publish(1).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

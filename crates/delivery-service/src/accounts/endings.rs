@@ -33,8 +33,13 @@ impl Accounts {
         }
     }
 
-    /// The newest device lists of users.
-    pub(crate) fn device_lists(&self, users: &[String]) -> Result<Vec<ListOfUser>, Refusal> {
+    /// The newest device lists of users, for a device that is registered.
+    pub(crate) fn device_lists(
+        &self,
+        caller: DeviceId,
+        users: &[String],
+    ) -> Result<Vec<ListOfUser>, Refusal> {
+        self.require(caller)?;
         if users.len() > DEVICE_LISTS_PER_FETCH_MAX {
             return Err(Refusal::Invalid("users: too many"));
         }

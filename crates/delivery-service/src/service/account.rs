@@ -91,10 +91,10 @@ impl Service {
 
     pub(super) async fn find_lists(
         &self,
-        Authenticated { body, .. }: Authenticated<v1::FetchDeviceListsRequest>,
+        Authenticated { caller, body, .. }: Authenticated<v1::FetchDeviceListsRequest>,
     ) -> Result<Response<v1::FetchDeviceListsResponse>, Status> {
         let lists = self
-            .job(move |rooms| rooms.accounts.device_lists(&body.users))
+            .job(move |rooms| rooms.accounts.device_lists(caller, &body.users))
             .await?;
         let users = lists.into_iter().map(|(user, list)| v1::UserDeviceList {
             user: user.as_str().to_owned(),

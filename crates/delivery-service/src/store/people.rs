@@ -70,6 +70,8 @@ pub(crate) enum Published {
     Stock(usize),
     /// The stock would grow past its limit.
     Full,
+    /// The device is registered no longer.
+    NoSuchDevice,
 }
 
 /// Who takes KeyPackages of whom.

@@ -12,7 +12,7 @@ use super::{
 use crate::ordering::Verdict;
 
 /// User 1's list, which the key of `identity` signs.
-fn list(version: u64, devices: &[u8], identity: u8) -> DeviceList {
+pub(super) fn list(version: u64, devices: &[u8], identity: u8) -> DeviceList {
     let key = |number| SigningKey::from_seed(&[number; 32]);
     let listed = devices
         .iter()

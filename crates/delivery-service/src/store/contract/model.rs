@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use conclave_protocol::{Epoch, Sequence, UnixMillis};
+use conclave_protocol::{Epoch, InstanceNonce, Sequence, UnixMillis};
 use proptest::prelude::*;
 
 use super::{
     super::{
-        BlobBegun, BlobId, Effect, EpochChange, Expiry, MemoryStore, NewBlob, NewEntry, Snapshot,
-        StockedKeyPackage, Store, Take,
+        BlobBegun, BlobId, Effect, EpochChange, Expiry, MemoryStore, NewBlob, NewEntry, Shown,
+        Snapshot, StockedKeyPackage, Store, Take,
     },
-    GROUP, TemporaryStore, UNCHANGED, adding, all, check_log, device, entry, found, package,
-    register, request,
+    GROUP, TemporaryStore, UNCHANGED, adding, all, certify, check_log, device,
+    devices::list,
+    entry, found, package, register, request,
 };
 use crate::ordering::Verdict;
 
@@ -83,6 +84,12 @@ enum Step {
     Part(usize),
     Finish(usize, u8),
     Expire(u64, u64),
+    Register(u8),
+    Delete(u8),
+    DeleteUser(u8),
+    /// User 1's list of this version, of device 1 and perhaps device 4.
+    List(u64, bool),
+    Check(u8, [u8; 2], u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -100,6 +107,15 @@ fn step() -> impl Strategy<Value = Step> {
         (0usize..4).prop_map(Step::Part),
         (0usize..4, who).prop_map(|(upload, who)| Step::Finish(upload, who)),
         (0u64..60, 0u64..99).prop_map(|(age, bytes)| Step::Expire(age, bytes)),
+        (1u8..5).prop_map(Step::Register),
+        (1u8..5).prop_map(Step::Delete),
+        (1u8..4).prop_map(Step::DeleteUser),
+        (1u64..5, any::<bool>()).prop_map(|(version, both)| Step::List(version, both)),
+        (1u8..4, 0u8..3, 0u8..3, 0u64..3).prop_map(|(who, now, next, sent)| Step::Check(
+            who,
+            [now, next],
+            sent
+        )),
     ]
 }
 
@@ -171,6 +187,38 @@ impl Run<'_> {
                 format!("{:?}", crate::retention::pass(store, &expiry, || false))
             }
             Step::Begin(..) | Step::Part(_) | Step::Finish(..) => self.blob_step(now, step),
+            _ => self.device_step(step),
+        }
+    }
+
+    fn device_step(&self, step: &Step) -> String {
+        let store = self.store;
+        match *step {
+            Step::Register(who) => format!("{:?}", {
+                // Device 4 is user 1's too.
+                let user = if who == 4 { 1 } else { who };
+                store.register(&certify(&format!("user{user}@here"), who, user + 100))
+            }),
+            Step::Delete(who) => format!("{:?}", store.delete_device(device(who))),
+            Step::DeleteUser(who) => {
+                let user = format!("user{who}@here").parse().unwrap();
+                format!("{:?}", store.delete_user(&user))
+            }
+            Step::List(version, both) => {
+                let devices: &[u8] = if both { &[1, 4] } else { &[1] };
+                format!("{:?}", store.put_device_list(&list(version, devices, 101)))
+            }
+            Step::Check(who, [nonce, next], sent) => {
+                let [nonce, next] = [nonce, next].map(|it| InstanceNonce::from_bytes([it; 16]));
+                let shown = Shown {
+                    nonce,
+                    next,
+                    sent,
+                    starts_over: false,
+                };
+                format!("{:?}", store.check_instance(device(who), &shown))
+            }
+            _ => String::new(),
         }
     }
 
@@ -222,9 +270,17 @@ impl Run<'_> {
             let first = blob.map(|blob| store.blob_part(blob.id, 0).unwrap());
             (blob.map(|blob| blob.places), first)
         });
-        let people = (1..4).map(|who| {
+        let people = (1..5).map(|who| {
             let mailbox = store.read_mailbox(device(who), 0, 99).unwrap();
-            (mailbox, store.access(GROUP, device(who)).unwrap())
+            let user = format!("user{who}@here").parse().unwrap();
+            let entrance = store.entrance(GROUP, device(who), now).unwrap();
+            (
+                mailbox,
+                store.access(GROUP, device(who)).unwrap(),
+                store.device(device(who)).unwrap(),
+                store.device_list(&user).unwrap(),
+                entrance.map(|it| it.may_join),
+            )
         });
         let trees = (0..40).map(|epoch| store.tree_part(GROUP, Epoch(epoch), 1).unwrap());
         format!(

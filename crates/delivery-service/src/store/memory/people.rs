@@ -61,7 +61,7 @@ impl State {
         now: UnixMillis,
     ) -> Published {
         let Some(state) = self.devices.get_mut(&device) else {
-            return Published::Stock(0);
+            return Published::NoSuchDevice;
         };
         let mut stock = state.stock.clone();
         stock.retain(|package| package.expires_seconds >= now.as_seconds());

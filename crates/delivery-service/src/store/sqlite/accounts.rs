@@ -138,6 +138,9 @@ pub(super) fn publish(
     last_resort: Option<&StockedKeyPackage>,
     now: UnixMillis,
 ) -> Result<Published> {
+    if self::device(db, device)?.is_none() {
+        return Ok(Published::NoSuchDevice);
+    }
     db.prepare_cached("DELETE FROM key_package WHERE device_id = ?1 AND expires_seconds < ?2")?
         .execute(params![device.as_bytes(), now.as_seconds()])?;
     let fresh = unpublished(db, device, packages)?;

@@ -59,7 +59,7 @@ pub(super) fn depart(
     let groups: Vec<GroupId> = db
         .prepare_cached(
             "INSERT OR REPLACE INTO departed SELECT group_id, device_id, user_id
-             FROM membership JOIN device USING (device_id)
+             FROM membership LEFT JOIN device USING (device_id)
              WHERE device_id = ?1 AND to_sequence IS NULL RETURNING group_id",
         )?
         .query_map([device.as_bytes()], |row| typed(row, 0))?
