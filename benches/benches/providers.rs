@@ -101,13 +101,13 @@ fn hpke(criterion: &mut Criterion, name: &str, crypto: &impl OpenMlsCrypto, suit
         )
     };
     let sealed = seal().unwrap();
-
     criterion.bench_function(&id(&format!("HPKE seal, {kem:?}"), name), |bencher| {
         processor_time(bencher, seal);
     });
     criterion.bench_function(&id(&format!("HPKE open, {kem:?}"), name), |bencher| {
-        bencher
-            .iter(|| crypto.hpke_open(suite.hpke_config(), &sealed, &pair.private, b"info", &[]));
+        processor_time(bencher, || {
+            crypto.hpke_open(suite.hpke_config(), &sealed, &pair.private, b"info", &[])
+        });
     });
 }
 

@@ -40,6 +40,29 @@ pub struct Group {
     /// Resumption PSKs of former epochs (RFC 9420 §8.6).
     past: BTreeMap<u64, Secret>,
     standing: Standing,
+    handshakes: Handshakes,
+}
+
+/// How a member sends its Proposals and Commits. What others send is read either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handshakes {
+    /// In PublicMessages, which a delivery service can follow.
+    #[default]
+    Public,
+    /// In PrivateMessages, with this many zero bytes at the end.
+    Private {
+        /// Bytes of padding.
+        padding: usize,
+    },
+}
+
+impl Handshakes {
+    fn wire_format(self) -> WireFormat {
+        match self {
+            Self::Public => WireFormat::PublicMessage,
+            Self::Private { .. } => WireFormat::PrivateMessage,
+        }
+    }
 }
 
 /// Whether a member can go on.
@@ -103,6 +126,11 @@ impl Group {
         self.messages.held()
     }
 
+    /// Says how this member sends Proposals and Commits from now on; at first they are public.
+    pub fn set_handshakes(&mut self, handshakes: Handshakes) {
+        self.handshakes = handshakes;
+    }
+
     /// Takes in a message that somebody else sent in this epoch.
     ///
     /// # Errors
@@ -150,21 +178,46 @@ impl Group {
         private_message::seal(suite, &signed, padding, secret, &mut self.messages, random)
     }
 
-    /// Proposes something in a PublicMessage, and remembers it for the Commit.
+    /// Proposes something, and remembers it for the Commit.
     ///
     /// # Errors
     /// The clause that the proposal breaks.
-    pub fn propose(&mut self, proposal: Proposal, key: &SigningKey) -> Result<PublicMessage> {
+    pub fn propose(
+        &mut self,
+        proposal: Proposal,
+        key: &SigningKey,
+        random: &mut dyn Random,
+    ) -> Result<MlsMessage> {
         self.check_standing()?;
         let content = self.frame(Content::Proposal(Box::new(proposal)));
-        let context = self.public.context();
-        let format = WireFormat::PublicMessage;
-        let signed = AuthenticatedContent::sign(format, content, context, key)?;
-        let membership_key = self.secrets.membership_key().as_bytes();
-        let message =
-            PublicMessage::protect(self.suite(), signed.clone(), context, membership_key)?;
+        let format = self.handshakes.wire_format();
+        let signed = AuthenticatedContent::sign(format, content, self.public.context(), key)?;
+        let message = self.protect(signed.clone(), random)?;
         self.public.receive(&signed)?;
         Ok(message)
+    }
+
+    /// Wraps a handshake as it was signed for.
+    fn protect(
+        &mut self,
+        signed: AuthenticatedContent,
+        random: &mut dyn Random,
+    ) -> Result<MlsMessage> {
+        let suite = self.suite();
+        Ok(match self.handshakes {
+            Handshakes::Public => {
+                let membership_key = self.secrets.membership_key().as_bytes();
+                let context = self.public.context();
+                let message = PublicMessage::protect(suite, signed, context, membership_key)?;
+                MlsMessage::PublicMessage(message)
+            }
+            Handshakes::Private { padding } => {
+                let (secret, messages) = (self.secrets.sender_data(), &mut self.messages);
+                let message =
+                    private_message::seal(suite, &signed, padding, secret, messages, random)?;
+                MlsMessage::PrivateMessage(message)
+            }
+        })
     }
 
     /// Proposes a fresh key for this member's leaf (RFC 9420 §12.1.2).
@@ -175,14 +228,14 @@ impl Group {
         &mut self,
         key: &SigningKey,
         random: &mut dyn Random,
-    ) -> Result<PublicMessage> {
+    ) -> Result<MlsMessage> {
         let pair = self.suite().generate_key_pair(random)?;
         let mut leaf = self.own_leaf()?.clone();
         leaf.encryption_key = pair.public().into();
         leaf.leaf_node_source = LeafNodeSource::Update;
         let group_id = self.public.context().group_id.as_slice();
         leaf.sign(key, Some((group_id, self.leaf())))?;
-        let message = self.propose(Proposal::Update(Box::new(leaf)), key)?;
+        let message = self.propose(Proposal::Update(Box::new(leaf)), key, random)?;
         self.updates.insert(pair.public().to_vec(), pair);
         Ok(message)
     }

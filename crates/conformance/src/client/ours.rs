@@ -4,13 +4,17 @@ use anyhow::{Context as _, bail};
 use conclave_crypto::{
     CipherSuite, HpkeKeyPair, Random as _, Secret, SigningKey, SystemRandomness,
 };
-use conclave_mls_member::{Group, Invitee, PendingCommit, Received};
+use conclave_mls_member::{Group, Handshakes, Invitee, PendingCommit, Received};
 use conclave_mls_public::wire::{
     Extensions, MlsMessage, PreSharedKeyId, Proposal, Psk, decode, encode,
 };
 
 use super::{Change, Client, Committed, identity::Identity};
 use crate::vectors::shapes;
+
+/// Who joins by a Welcome sends handshakes so, that the others read those too; who creates a group or
+/// joins from outside sends them in public.
+const PRIVATE: Handshakes = Handshakes::Private { padding: 16 };
 
 struct Ours {
     identity: Identity,
@@ -123,7 +127,9 @@ impl Client for Ours {
         let invitee = self.invitee.as_ref().context("no KeyPackage was made")?;
         let nodes = tree.map(decode).transpose()?;
         let group = Group::join(&welcome, invitee, nodes, &self.psks, NonZeroUsize::MIN);
-        self.group = Some(group?);
+        let mut group = group?;
+        group.set_handshakes(PRIVATE);
+        self.group = Some(group);
         Ok(())
     }
 
@@ -152,11 +158,12 @@ impl Client for Ours {
 
     fn propose(&mut self, change: &Change) -> anyhow::Result<Vec<u8>> {
         let (group, key) = self.parts()?;
+        let mut random = SystemRandomness;
         let message = match change {
-            Change::Update => group.propose_update(key, &mut SystemRandomness)?,
-            other => group.propose(proposal(group.suite(), other)?, key)?,
+            Change::Update => group.propose_update(key, &mut random)?,
+            other => group.propose(proposal(group.suite(), other)?, key, &mut random)?,
         };
-        Ok(encode(&MlsMessage::PublicMessage(message))?)
+        Ok(encode(&message)?)
     }
 
     fn commit(&mut self, changes: &[Change]) -> anyhow::Result<Committed> {

@@ -52,13 +52,16 @@ pub(super) fn messages(suite: CipherSuite) -> anyhow::Result<shapes::Messages> {
     let info = group.group_info(&creator.identity.key)?;
     let private = group.encrypt(b"secret", 10, &creator.identity.key, &mut SystemRandomness)?;
     let update = group.propose_update(&creator.identity.key, &mut SystemRandomness)?;
-    let Content::Proposal(proposal) = &update.content.content else {
+    let Content::Proposal(proposal) = content(&update)? else {
         anyhow::bail!("an Update that is no proposal")
     };
     let Proposal::Update(leaf) = &**proposal else {
         anyhow::bail!("a proposal that is no Update")
     };
-    let (leaf, bytes) = (hex(&**leaf)?, commit_body(&commit)?);
+    let Content::Commit(body) = content(&commit)? else {
+        anyhow::bail!("no Commit")
+    };
+    let (leaf, bytes) = (hex(&**leaf)?, hex(&**body)?);
     Ok(shapes::Messages {
         mls_group_info: hex(&MlsMessage::GroupInfo(info))?,
         ratchet_tree: hex(&group.public().tree().to_nodes())?,
@@ -72,7 +75,7 @@ pub(super) fn messages(suite: CipherSuite) -> anyhow::Result<shapes::Messages> {
         group_context_extensions_proposal: hex(&required_extensions()?)?,
         commit: bytes,
         public_message_application: hex(&in_clear(&group, &creator)?)?,
-        public_message_proposal: hex(&MlsMessage::PublicMessage(update))?,
+        public_message_proposal: hex(&update)?,
         public_message_commit: hex(&commit)?,
         private_message: hex(&MlsMessage::PrivateMessage(private))?,
         mls_key_package: hex(&MlsMessage::KeyPackage(joiner.keys.package))?,
@@ -228,12 +231,9 @@ fn framed(context: &GroupContext, sender: Sender, content: Content) -> FramedCon
     }
 }
 
-fn commit_body(commit: &MlsMessage) -> anyhow::Result<Hex> {
-    match commit {
-        MlsMessage::PublicMessage(message) => match &message.content.content {
-            Content::Commit(commit) => hex(&**commit),
-            _ => anyhow::bail!("no Commit"),
-        },
+fn content(message: &MlsMessage) -> anyhow::Result<&Content> {
+    match message {
+        MlsMessage::PublicMessage(message) => Ok(&message.content.content),
         _ => anyhow::bail!("no PublicMessage"),
     }
 }

@@ -76,8 +76,8 @@ fn epoch(
     let mut sent = Vec::new();
     if by_reference {
         let extensions = Proposal::GroupContextExtensions(Extensions::default());
-        let message = group.propose(extensions, key)?;
-        sent.push(encode(&MlsMessage::PublicMessage(message))?.into());
+        let message = group.propose(extensions, key, &mut SystemRandomness)?;
+        sent.push(encode(&message)?.into());
     }
     let Committed {
         commit, pending, ..

@@ -5,8 +5,7 @@ use conclave_mls_public::{
     Committer, Draft, SentProposal, Staged,
     wire::{
         AuthenticatedContent, Commit, Content, GroupContext, GroupInfo, LeafNode, MlsMessage,
-        PreSharedKeyId, Proposal, ProposalOrRef, PublicMessage, Sender, UpdatePath, Welcome,
-        WireFormat, encode,
+        PreSharedKeyId, Proposal, ProposalOrRef, Sender, UpdatePath, Welcome, encode,
     },
 };
 
@@ -68,7 +67,7 @@ impl Group {
             path: Some(path),
         };
         framed.content = Content::Commit(Box::new(commit));
-        let format = WireFormat::PublicMessage;
+        let format = self.handshakes.wire_format();
         let mut content = AuthenticatedContent::sign(format, framed, &before, key)?;
         let staged = draft.seal(&content)?;
         let known = KnownPsks {
@@ -91,11 +90,8 @@ impl Group {
         let welcome = welcome(&staged, &sent, &group_info, &derived, &fresh, random)?;
         drop(staged);
         content.auth.confirmation_tag = Some(group_info.confirmation_tag.clone());
-        let membership_key = self.secrets.membership_key().as_bytes();
-        let message =
-            PublicMessage::protect(self.suite(), content.clone(), &before, membership_key)?;
         Ok(Committed {
-            commit: MlsMessage::PublicMessage(message),
+            commit: self.protect(content.clone(), random)?,
             welcome,
             group_info,
             pending: PendingCommit {

@@ -8,7 +8,7 @@ use conclave_mls_public::{
     wire::{Extensions, GroupContext, LeafNode, MLS10, encode},
 };
 
-use super::{Group, NextEpoch, Standing};
+use super::{Group, Handshakes, NextEpoch, Standing};
 use crate::{InitSecret, JoinerSecret, MemberError, PrivateTree, SecretTree, error::Result};
 
 impl Group {
@@ -52,6 +52,7 @@ impl Group {
             updates: BTreeMap::new(),
             past: BTreeMap::new(),
             standing: Standing::Member,
+            handshakes: Handshakes::default(),
         })
     }
 }

@@ -12,7 +12,7 @@ use conclave_mls_public::{
 };
 
 use super::{
-    Group, Standing,
+    Group, Handshakes, Standing,
     commit::{Derived, merge_path},
 };
 use crate::{InitSecret, MemberError, SecretTree, error::Result, psk_secret};
@@ -75,6 +75,7 @@ impl Group {
             updates: BTreeMap::new(),
             past: BTreeMap::new(),
             standing: Standing::Member,
+            handshakes: Handshakes::default(),
         };
         Ok((MlsMessage::PublicMessage(message), group))
     }

@@ -9,7 +9,7 @@ use conclave_mls_public::{
     wire::{GroupInfo, KeyPackage, Node, PreSharedKeyId, Psk, ResumptionPskUsage, Welcome},
 };
 
-use super::{Group, NextEpoch, Standing, find_psks};
+use super::{Group, Handshakes, NextEpoch, Standing, find_psks};
 use crate::{
     GroupSecrets, MemberError, PrivateTree, PskStore, SecretTree, error::Result, open_group_info,
     psk_secret,
@@ -78,6 +78,7 @@ impl Group {
             updates: BTreeMap::new(),
             past: BTreeMap::new(),
             standing: Standing::Member,
+            handshakes: Handshakes::default(),
         })
     }
 }
