@@ -38,7 +38,7 @@ use members::{
     what_is_deleted_is_gone_and_the_rest_stays, what_waits_in_an_epoch_is_given_to_who_comes_in,
 };
 use people::{
-    a_key_package_is_handed_out_once, a_registration_code_lets_one_device_in,
+    a_key_package_is_handed_out_once, a_registration_code_lets_one_user_in,
     a_stock_is_bounded_and_fresh, names_and_devices_have_one_owner, the_first_identity_stays,
 };
 
@@ -61,7 +61,7 @@ macro_rules! contract {
 contract![
     the_first_identity_stays,
     names_and_devices_have_one_owner,
-    a_registration_code_lets_one_device_in,
+    a_registration_code_lets_one_user_in,
     a_state_is_told_from_its_copies,
     a_user_has_only_so_many_devices,
     only_the_newest_list_says_who_is_registered,

@@ -100,13 +100,14 @@ impl Store for MemoryStore {
         now: UnixMillis,
     ) -> Result<Registered> {
         let mut state = self.state();
-        let is_known = state.devices.contains_key(&certificate.address().device);
+        let known = state.users.get(&certificate.address().user);
+        let needs_code = known != Some(certificate.identity_key());
         let expires = state.registration_codes.get(code_hash);
-        if !is_known && expires.is_none_or(|expires| *expires < now) {
+        if needs_code && expires.is_none_or(|expires| *expires < now) {
             return Ok(Registered::CodeRefused);
         }
         let registered = state.register(certificate);
-        if registered == Registered::Done && !is_known {
+        if registered == Registered::Done && needs_code {
             state.registration_codes.remove(code_hash);
         }
         Ok(registered)

@@ -68,7 +68,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn register(&self, certificate: &DeviceCertificate) -> Result<Registered>;
 
     /// Registers a device as [`Self::register`] does, and uses the code up with the hash given. A
-    /// device that is registered already needs none.
+    /// user who is registered already needs none, for further devices either.
     fn register_with_code(
         &self,
         certificate: &DeviceCertificate,

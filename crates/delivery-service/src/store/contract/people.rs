@@ -33,7 +33,7 @@ pub(super) fn names_and_devices_have_one_owner(store: &dyn Store) {
     assert!(known.is_of(&certify("alice@here", 1, 9)));
 }
 
-pub(super) fn a_registration_code_lets_one_device_in(store: &dyn Store) {
+pub(super) fn a_registration_code_lets_one_user_in(store: &dyn Store) {
     let (code, late) = ([1; 32], [2; 32]);
     let put = |code, expires, now| {
         let (expires, now) = (UnixMillis(expires), UnixMillis(now));
@@ -51,8 +51,13 @@ pub(super) fn a_registration_code_lets_one_device_in(store: &dyn Store) {
     assert_eq!(register(alice(), &late, 60), Registered::CodeRefused);
     assert_eq!(store.device(device(1)).unwrap(), None);
     assert_eq!(register(alice(), &code, 60), Registered::Done);
-    // The same again is no second use, and a refusal for another reason is none either.
+    // The same again is no second use, and a refusal for another reason is none either. Further
+    // devices are certified by a user who was let in.
     assert_eq!(register(alice(), &code, 60), Registered::Done);
+    let tablet = certify("alice@here", 4, 9);
+    assert_eq!(register(tablet, &code, 60), Registered::Done);
+    let impostor = certify("alice@here", 5, 7);
+    assert_eq!(register(impostor, &code, 60), Registered::CodeRefused);
     let bob = || certify("bob@here", 2, 8);
     assert_eq!(register(bob(), &code, 60), Registered::CodeRefused);
     put(&code, 200, 100);

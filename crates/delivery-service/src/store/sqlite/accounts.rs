@@ -72,17 +72,18 @@ pub(super) fn register_with_code(
     code_hash: &[u8; 32],
     now: UnixMillis,
 ) -> Result<Registered> {
-    let known = device(db, certificate.address().device)?;
+    let known = identity_key(db, &certificate.address().user)?;
+    let needs_code = known.as_ref() != Some(certificate.identity_key());
     let is_valid = db
         .prepare_cached(
             "SELECT 1 FROM registration_code WHERE code_hash = ?1 AND expires_millis >= ?2",
         )?
         .exists(params![code_hash, now.0])?;
-    if known.is_none() && !is_valid {
+    if needs_code && !is_valid {
         return Ok(Registered::CodeRefused);
     }
     let registered = register(db, certificate)?;
-    if registered == Registered::Done && known.is_none() {
+    if registered == Registered::Done && needs_code {
         db.prepare_cached("DELETE FROM registration_code WHERE code_hash = ?1")?
             .execute([code_hash])?;
     }
