@@ -66,6 +66,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Group,
     },
+    /// Use several devices as one user, and revoke those that were lost
+    Device {
+        #[command(subcommand)]
+        command: Device,
+    },
+    /// Show the digits that you and another user compare, to see that nobody stands between you
+    Verify {
+        /// A user whom you share a group with
+        user: String,
+    },
     /// Send a line of text to a group
     Send {
         /// The group's name, or the beginning of its id
@@ -224,11 +234,48 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// List your devices
+    List,
+    /// On a new device, in an empty home: show its code
+    Code,
+    /// On your first device: let in the device that showed this code, and show what it needs
+    Link {
+        /// What `conclave device code` showed
+        code: String,
+    },
+    /// On the new device: register with what your first device showed
+    Join {
+        /// What `conclave device link` showed
+        answer: String,
+        /// The server's address
+        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+        server: String,
+        /// The certificate (PEM) that certifies the server's, where browsers would not know it
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        ca: Option<PathBuf>,
+        /// The registration code, where the server asks for one
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// On your first device: shut another device out, for good
+    Revoke {
+        /// Its id, or the beginning of it
+        device: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Group {
     /// Create a group with you in it
     Create {
         /// What to call it
         name: String,
+    },
+    /// Show the digits that all members compare, to see that they are in it with the same devices
+    Fingerprint {
+        /// The group's name, or the beginning of its id
+        group: String,
     },
     /// List your groups
     List,

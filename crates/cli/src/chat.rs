@@ -86,6 +86,15 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             members(&client, &group, output).await?;
             synced?;
         }
+        Group::Fingerprint { group } => {
+            let (group, synced) = find(&client, &group).await?;
+            let digits = client.roster_fingerprint(group.id).await?;
+            output.show(
+                &digits,
+                &json!({ "group": group.id.to_string(), "digits": digits }),
+            )?;
+            synced?;
+        }
         Group::Update { group } => {
             let (group, _) = find(&client, &group).await?;
             let receipt = client.update(group.id).await?;
@@ -141,7 +150,7 @@ async fn find(
 }
 
 /// Reads what waits at the server and says what this device did not accept.
-async fn sync(client: &Client) -> Result<(), ClientError> {
+pub(crate) async fn sync(client: &Client) -> Result<(), ClientError> {
     for event in client.sync().await? {
         if let Event::Refused { reason, .. } = event {
             warning(&format!(

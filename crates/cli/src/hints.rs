@@ -34,6 +34,10 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
             "The file client.db in the home folder is damaged or no database. Restore it, or move \
              it away and register under another name."
         }
+        ClientError::LinkCode => {
+            "The new device shows its code with `conclave device code`; your first device answers \
+             with `conclave device link CODE`, and the new one takes that with `conclave device join`."
+        }
         ClientError::IdentityChanged(_) => {
             "Somebody may be pretending to be this user. Nothing was changed."
         }

@@ -5,6 +5,7 @@ mod args;
 mod chat;
 mod completions;
 mod demo;
+mod device;
 mod hints;
 mod output;
 mod serve;
@@ -63,6 +64,8 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         }
         Command::Whoami => chat::whoami(&args.home, output),
         Command::Group { command } => chat::group(&args.home, command, output).await,
+        Command::Device { command } => device::run(&args.home, command, output).await,
+        Command::Verify { user } => device::verify(&args.home, &user, output).await,
         Command::Send { group, text } => chat::send(&args.home, &group, &text, output).await,
         Command::Read(read) => chat::read(&args.home, &read, output).await,
     }

@@ -391,3 +391,50 @@ fn completions_name_the_commands() {
         );
     }
 }
+
+#[test]
+fn a_second_device_is_linked_by_codes_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    bob.says(&["read", "club"]);
+
+    let tablet = Person {
+        home: folder.path().join("tablet"),
+    };
+    let first = |value: Vec<Value>, key: &str| value[0][key].as_str().unwrap().to_owned();
+    let code = first(tablet.json(&["device", "code"]), "code");
+    let answer = first(alice.json(&["device", "link", &code]), "answer");
+    let join = ["device", "join", &answer, "--server", &server.url];
+    complains(
+        &bob.run(&["device", "link", &answer]),
+        &["no code", "conclave device code"],
+    );
+    assert!(tablet.says(&join).contains("a device of alice@localhost"));
+    // The first device lets it in with its next command.
+    alice.says(&["group", "list"]);
+    tablet.says(&["send", "club", "from the tablet"]);
+    assert!(
+        bob.says(&["read", "club"])
+            .contains("alice: from the tablet")
+    );
+    let digits = alice.says(&["verify", "bob"]);
+    assert_eq!(tablet.says(&["verify", "bob"]), digits);
+    assert_eq!(bob.says(&["verify", "alice"]), digits);
+    let roster = ["group", "fingerprint", "club"];
+    assert_eq!(alice.says(&roster), bob.says(&roster));
+
+    let devices = alice.json(&["device", "list"]);
+    assert_eq!(devices.len(), 2);
+    let other = devices.iter().find(|it| it["this"] == false).unwrap();
+    let id = other["device"].as_str().unwrap();
+    complains(&alice.run(&["device", "revoke", "zz"]), &["device list"]);
+    alice.says(&["device", "revoke", &id[..8]]);
+    let members = bob.json(&["group", "members", "club"]);
+    let of_alice = members.iter().find(|it| it["user"] == "alice@localhost");
+    assert_eq!(of_alice.unwrap()["devices"].as_array().unwrap().len(), 1);
+    assert!(!tablet.run(&["send", "club", "still here"]).status.success());
+}

@@ -67,14 +67,22 @@ impl Client {
         };
         let database = Database::create(home)?;
         let session = Session::create(database, registration, &server_name, name, &seed(), now())?;
-        let client = Self::new(home, session)?;
-        let _turn = client.inner.turn.lock().await;
-        client.make_known(registration.code.is_some()).await?;
-        match client.go_on().await {
+        Self::new(home, session)?
+            .introduced(registration.code.is_some())
+            .await
+    }
+
+    /// The client of a device that the service knows from now on.
+    pub(crate) async fn introduced(self, has_code: bool) -> Result<Self, ClientError> {
+        let turn = self.inner.turn.lock().await;
+        self.make_known(has_code).await?;
+        match self.go_on().await {
             // The account exists; what is missing is due at the next sync.
-            Ok(_) | Err(ClientError::Unreachable { .. }) => Ok(client.clone()),
-            Err(error) => Err(error),
+            Ok(_) | Err(ClientError::Unreachable { .. }) => {}
+            Err(error) => return Err(error),
         }
+        drop(turn);
+        Ok(self)
     }
 
     /// Opens the home of a registered device. Needs no network.
@@ -89,7 +97,7 @@ impl Client {
         Self::new(home, session)
     }
 
-    fn new(home: &Path, session: Session) -> Result<Self, ClientError> {
+    pub(crate) fn new(home: &Path, session: Session) -> Result<Self, ClientError> {
         let inner = Inner {
             remote: Remote::new(session.account())?,
             turn: tokio::sync::Mutex::new(()),

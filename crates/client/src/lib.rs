@@ -21,6 +21,7 @@
 //! ```
 
 mod client;
+mod devices;
 mod drive;
 mod entropy;
 mod error;

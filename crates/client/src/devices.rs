@@ -1,0 +1,80 @@
+//! The devices of a user, for an application: linking another one, listing and revoking them.
+
+use std::path::Path;
+
+use conclave_protocol::DeviceId;
+
+use crate::{
+    Client, ClientError, Registration,
+    entropy::{now, seed},
+    session::{Database, Session},
+};
+
+impl Client {
+    /// Makes, in a new home, the keys of another device of a user who has one, and gives the text to
+    /// show to that one; the same text where it was begun before.
+    ///
+    /// # Errors
+    /// [`ClientError::AlreadyRegistered`], [`ClientError::Database`].
+    pub fn begin_link(home: &Path) -> Result<String, ClientError> {
+        Session::begin_link(&Database::create(home)?, &seed())
+    }
+
+    /// Certifies the device that showed this text, and gives the text to show to it. Once that one
+    /// has registered, this one adds it to its groups at the next [`sync`](Self::sync), or while
+    /// [`events`](Self::events) are followed.
+    ///
+    /// # Errors
+    /// [`ClientError::LinkCode`], [`ClientError::NoIdentityKey`].
+    pub async fn link(&self, code: &str) -> Result<String, ClientError> {
+        let code = code.to_owned();
+        let answer = self.session(move |session| session.link(&code, now()));
+        let answer = answer.await?;
+        self.publish_now().await?;
+        Ok(answer)
+    }
+
+    /// Registers the device that [`Self::begin_link`] began, with what the other one showed.
+    ///
+    /// # Errors
+    /// [`ClientError::LinkCode`], [`ClientError::AlreadyRegistered`], and those of
+    /// [`Self::register_with`].
+    pub async fn finish_link(
+        home: &Path,
+        registration: &Registration,
+        answer: &str,
+    ) -> Result<Self, ClientError> {
+        let database = Database::open(home)?;
+        let session = Session::finish_link(database, registration, answer, &seed())?;
+        Self::new(home, session)?
+            .introduced(registration.code.is_some())
+            .await
+    }
+
+    /// This user's devices, as this one knows them.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub async fn devices(&self) -> Result<Vec<DeviceId>, ClientError> {
+        self.session(Session::devices).await
+    }
+
+    /// Revokes another device of this user, for good: the service deletes it, nobody lets it in
+    /// again, and it is removed from the groups of this device.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownDevice`], [`ClientError::NoIdentityKey`].
+    pub async fn revoke(&self, device: DeviceId) -> Result<(), ClientError> {
+        self.session(move |session| session.revoke(device)).await?;
+        self.publish_now().await
+    }
+
+    /// Has the service know of changed devices; where it is away, it will at the next sync.
+    async fn publish_now(&self) -> Result<(), ClientError> {
+        let _turn = self.inner.turn.lock().await;
+        match self.go_on().await {
+            Ok(_) | Err(ClientError::Unreachable { .. } | ClientError::RateLimited(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
