@@ -158,7 +158,8 @@ pub(crate) struct Serve {
     pub(crate) attachment_mib: u32,
     /// How often somebody may ask, for example `user-messages=20/s,600`: 20 a second, and 600 at
     /// once after a pause; also /min and /h. Names: address-requests, address-registrations,
-    /// device-requests, user-requests, user-messages, user-takes, user-groups
+    /// device-requests, user-requests, user-messages, user-takes, user-lists,
+    /// user-groups
     #[arg(long, value_name = "NAME=RATE", value_parser = named_rate)]
     pub(crate) rate: Vec<NamedRate>,
     /// Seconds between saying, as gRPC health, that the end is near, and stopping

@@ -313,6 +313,10 @@ async fn bytes_that_are_no_protobuf_get_a_status() {
         "Authenticate",
         "TakeKeyPackages",
         "CreateGroup",
+        "CheckInstance",
+        "PublishDeviceList",
+        "FetchDeviceLists",
+        "ReportCommit",
         "Stream",
     ] {
         for bytes in [vec![0xff; 40], vec![0x0a, 0x7f], vec![0x08, 0x80]] {

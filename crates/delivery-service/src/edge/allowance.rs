@@ -66,6 +66,8 @@ pub struct RateLimits {
     pub user_submissions: Rate,
     /// Users whose KeyPackages a user takes.
     pub user_takes: Rate,
+    /// Users whose device lists a user fetches.
+    pub user_lists: Rate,
     /// Groups that a user creates.
     pub user_groups: Rate,
     /// Whether loopback is limited as an address. It is not by default: who connects from there is
@@ -84,6 +86,7 @@ impl Default for RateLimits {
             user_requests: per_second(200, 2_000),
             user_submissions: per_second(20, 600),
             user_takes: per_second(20, 20_000),
+            user_lists: per_second(200, 100_000),
             user_groups: Rate::new(Duration::from_secs(10), 100),
             limit_loopback: false,
         }
@@ -92,13 +95,14 @@ impl Default for RateLimits {
 
 impl RateLimits {
     /// The limits by the names that an operator gives them.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 8] = [
         "address-requests",
         "address-registrations",
         "device-requests",
         "user-requests",
         "user-messages",
         "user-takes",
+        "user-lists",
         "user-groups",
     ];
 
@@ -111,6 +115,7 @@ impl RateLimits {
             "user-requests" => &mut self.user_requests,
             "user-messages" => &mut self.user_submissions,
             "user-takes" => &mut self.user_takes,
+            "user-lists" => &mut self.user_lists,
             "user-groups" => &mut self.user_groups,
             _ => return None,
         })
@@ -127,6 +132,7 @@ impl RateLimits {
             user_requests: rate,
             user_submissions: rate,
             user_takes: rate,
+            user_lists: rate,
             user_groups: rate,
             limit_loopback: false,
         }

@@ -27,6 +27,8 @@ pub(crate) enum Cost {
     Submission,
     /// The KeyPackages of so many users.
     Take(usize),
+    /// The device lists of so many users.
+    Lists(usize),
     /// A group.
     Group,
 }
@@ -39,6 +41,7 @@ pub(crate) struct Rates {
     user_requests: Limiter<UserTag>,
     user_submissions: Limiter<UserTag>,
     user_takes: Limiter<UserTag>,
+    user_lists: Limiter<UserTag>,
     user_groups: Limiter<UserTag>,
     limit_loopback: bool,
 }
@@ -55,6 +58,7 @@ impl Rates {
             user_requests: Limiter::new(limits.user_requests),
             user_submissions: Limiter::new(limits.user_submissions),
             user_takes: Limiter::new(limits.user_takes),
+            user_lists: Limiter::new(limits.user_lists),
             user_groups: Limiter::new(limits.user_groups),
             limit_loopback: limits.limit_loopback,
         }
@@ -81,6 +85,7 @@ impl Rates {
         match cost {
             Cost::Submission => self.user_submissions.take(&caller.user, 1),
             Cost::Take(users) => self.user_takes.take(&caller.user, users),
+            Cost::Lists(users) => self.user_lists.take(&caller.user, users),
             Cost::Group => self.user_groups.take(&caller.user, 1),
         }
     }
@@ -93,6 +98,7 @@ impl Rates {
         self.user_requests.tidy();
         self.user_submissions.tidy();
         self.user_takes.tidy();
+        self.user_lists.tidy();
         self.user_groups.tidy();
     }
 
@@ -199,6 +205,7 @@ mod tests {
         rates.spend(&caller(1), Cost::Take(6)).unwrap();
         assert!(rates.spend(&caller(1), Cost::Take(6)).is_err());
         rates.spend(&caller(1), Cost::Take(4)).unwrap();
+        rates.spend(&caller(1), Cost::Lists(9)).unwrap();
         // More than there ever is can't be waited for.
         let never = rates.spend(&caller(2), Cost::Take(11));
         assert!(matches!(never, Err(Refusal::Invalid(_))));

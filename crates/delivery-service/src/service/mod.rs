@@ -190,7 +190,8 @@ impl DeliveryService for Service {
         &self,
         request: Request<v1::FetchDeviceListsRequest>,
     ) -> Result<Response<v1::FetchDeviceListsResponse>, Status> {
-        self.find_lists(self.identify(request)?).await
+        let cost = Cost::Lists(request.get_ref().users.len());
+        self.find_lists(self.charge(request, cost)?).await
     }
 
     async fn publish_key_packages(
