@@ -157,7 +157,11 @@ impl Follower {
             | Some(Live::TooLate(v1::GroupTooLate { group_id, .. })) => {
                 Hint::Group(known_group(&group_id)?)
             }
-            Some(Live::CaughtUp(_) | Live::Departures(_)) | None => return Ok(Vec::new()),
+            // The log's last page says of the same ones.
+            Some(Live::Departures(v1::Departures { group_id, .. })) => {
+                Hint::Group(known_group(&group_id)?)
+            }
+            Some(Live::CaughtUp(_)) | None => return Ok(Vec::new()),
         };
         let client = &self.client;
         client.session(move |session| session.hint(hint)).await?;

@@ -118,6 +118,37 @@ fn a_revoked_device_is_gone_and_stays_gone() {
 }
 
 #[test]
+fn others_remove_a_revoked_device_from_groups_that_the_revoker_is_not_in() {
+    let (mut table, group, tablet) = with_tablet();
+    let (phone, device) = (
+        table.session(PHONE).device(),
+        table.session(tablet).device(),
+    );
+    // The phone leaves the club; the tablet stays.
+    table.session(PHONE).leave(group).unwrap();
+    table.settle();
+    table.assert_agreement(group, &[BOB, tablet]);
+    assert_ne!(phone, device);
+    table.session(PHONE).revoke(device).unwrap();
+    table.seats.truncate(tablet);
+    table.settle();
+    table.assert_agreement(group, &[BOB]);
+}
+
+#[test]
+fn what_is_given_up_keeps_its_reason() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    let nobody = "nobody@here".parse().unwrap();
+    let intents = table.session(0).add(group, &[nobody]).unwrap();
+    table.settle();
+    let given_up = table.session(0).given_up(group).unwrap();
+    assert_eq!(given_up.len(), 1);
+    assert!(given_up[0].0 == intents[0] && given_up[0].1.contains("nobody"));
+    table.session(0).take_outcome(intents[0]).unwrap();
+    assert!(table.session(0).given_up(group).unwrap().is_empty());
+}
+
+#[test]
 fn codes_are_for_the_device_that_showed_them() {
     let (mut table, _) = Table::with(&["alice"]);
     let now = table.now;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, DeviceList, SigningKey, UnixMillis, UserId, VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, GroupId, SigningKey, UnixMillis, UserId, VerifyingKey,
     limits::DEVICE_LISTS_PER_FETCH_MAX,
 };
 use conclave_rpc::v1;
@@ -170,6 +170,40 @@ impl Tx<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Queues the removal of those of these devices that their users' lists do not name; first gives
+    /// the users whose newest lists have to be asked for.
+    pub(crate) fn remove_revoked(
+        &self,
+        group: GroupId,
+        departed: &[DeviceId],
+        now: UnixMillis,
+    ) -> Result<Vec<String>, ClientError> {
+        let roster = self.engine.roster(self, group)?;
+        let there = roster.iter().map(|member| &member.certificate);
+        let there: Vec<&DeviceCertificate> = there
+            .filter(|it| departed.contains(&it.address().device))
+            .collect();
+        let users: Vec<&UserId> = there.iter().map(|it| &it.address().user).collect();
+        let stale = self.stale_lists(&users, now)?;
+        if !stale.is_empty() {
+            return Ok(stale);
+        }
+        let mut revoked = Vec::new();
+        for certificate in there {
+            if !self.is_listed(certificate)? {
+                revoked.push(certificate.address().device);
+            }
+        }
+        if revoked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let intent = Intent::RemoveDevices(revoked);
+        if !self.is_queued(group, &intent)? {
+            self.enqueue(group, &intent)?;
+        }
+        Ok(Vec::new())
     }
 
     fn keep_list(&self, list: &DeviceList) -> Result<(), ClientError> {

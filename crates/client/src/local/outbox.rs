@@ -180,6 +180,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// What a group's outbox gave up and nobody has asked for yet, each with the reason.
+    pub(crate) fn given_up(&self, group: GroupId) -> Result<Vec<(i64, String)>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT id, failure FROM outbox WHERE group_id = ? AND failure IS NOT NULL ORDER BY id",
+        )?;
+        let rows = query.query_map([group.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// How a settled intent ended; `None` while it waits.
     pub(crate) fn outcome(&self, row: i64) -> Result<Option<Outcome>, ClientError> {
         Ok(self

@@ -1,7 +1,9 @@
 //! Following a group's log.
 
+use std::time::Duration;
+
 use conclave_protocol::{GroupId, UnixMillis};
-use conclave_rpc::v1;
+use conclave_rpc::{device_id, v1};
 
 use super::{Hint, Rejection, Session, pace::Progress, take::no_events};
 use crate::{
@@ -61,6 +63,7 @@ impl Session {
             progress.log_backoff.clear();
             if is_end {
                 progress.log.done();
+                self.note_departures(id, page, now);
                 events.extend(self.compare_with_service(id, page, now)?);
             }
         }
@@ -74,6 +77,16 @@ impl Session {
         page: &v1::ReadLogResponse,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
+        // Reading a group is dear, and it changes epoch by Commits only.
+        let has_commits = page
+            .entries
+            .iter()
+            .any(|it| it.kind() == v1::EntryKind::Commit);
+        let progress = self.groups.get_mut(&id);
+        let compared = progress.and_then(|it| it.compared.replace(page.current_epoch));
+        if !has_commits && compared == Some(page.current_epoch) {
+            return Ok(Vec::new());
+        }
         let is_astray = self.local.read(|tx| {
             let Some(group) = tx.group(id)?.filter(|it| it.standing != Standing::Ended) else {
                 return Ok(false);
@@ -87,6 +100,23 @@ impl Session {
             return self.resync(id, &reason, now);
         }
         Ok(Vec::new())
+    }
+
+    /// Devices that were deleted leave their leaves to be removed: by whoever waits shortest.
+    fn note_departures(&mut self, id: GroupId, page: &v1::ReadLogResponse, now: UnixMillis) {
+        let share = self.share();
+        let Some(progress) = self.groups.get_mut(&id) else {
+            return;
+        };
+        let departed = page.departed_device_ids.iter();
+        progress.departed = departed.filter_map(|id| device_id(id).ok()).collect();
+        progress.departed_at = if progress.departed.is_empty() {
+            None
+        } else {
+            progress
+                .departed_at
+                .or(Some(now.after(confirm_wait(share))))
+        };
     }
 
     fn take_entries(
@@ -154,8 +184,13 @@ impl Session {
 impl Progress {
     /// Waits a random moment before confirming that somebody leaves, where somebody does.
     pub(super) fn confirm_in(&mut self, has_leaves: bool, now: UnixMillis, share: u16) {
-        let most = u64::try_from(CONFIRM_WAIT.as_millis()).unwrap_or(u64::MAX);
-        let wait = std::time::Duration::from_millis(part(most, share));
-        self.confirm_at = has_leaves.then(|| self.confirm_at.unwrap_or(now.after(wait)));
+        let at = now.after(confirm_wait(share));
+        self.confirm_at = has_leaves.then(|| self.confirm_at.unwrap_or(at));
     }
+}
+
+/// A random part of the longest wait before this device does what any member could.
+fn confirm_wait(share: u16) -> Duration {
+    let most = u64::try_from(CONFIRM_WAIT.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(part(most, share))
 }

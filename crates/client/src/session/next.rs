@@ -152,6 +152,9 @@ impl Session {
                     return self.next_of_log(id, now);
                 }
                 self.confirm_leaves(id, now)?;
+                if let Some(call) = self.remove_revoked(id, now)? {
+                    return Ok(Some(call));
+                }
                 self.next_of_outbox(id, now)
             }
         }
@@ -207,6 +210,31 @@ impl Session {
         progress.confirm_at = None;
         progress.outbox.set();
         Ok(())
+    }
+
+    /// Removes devices that were deleted, where their users' newest lists show that they were revoked.
+    /// On the service's word alone nobody is removed.
+    fn remove_revoked(
+        &mut self,
+        id: GroupId,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        let Some(progress) = self.groups.get_mut(&id) else {
+            return Ok(None);
+        };
+        if progress.departed_at.is_none_or(|at| now < at) {
+            return Ok(None);
+        }
+        let stale = self
+            .local
+            .write(|tx| tx.remove_revoked(id, &progress.departed, now))?;
+        if !stale.is_empty() {
+            let request = v1::FetchDeviceListsRequest { users: stale };
+            return Ok(Some(Call::FetchDeviceLists(request)));
+        }
+        progress.departed_at = None;
+        progress.outbox.set();
+        Ok(None)
     }
 
     fn next_of_outbox(

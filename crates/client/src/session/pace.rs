@@ -104,6 +104,11 @@ pub(super) struct Progress {
     pub(super) join: Option<Join>,
     /// The user whose newest device list the next entry waits for.
     pub(super) unlisted: Option<UserId>,
+    /// Devices that the service deleted and whose leaves stand, and when to see to them.
+    pub(super) departed: Vec<DeviceId>,
+    pub(super) departed_at: Option<UnixMillis>,
+    /// The epoch that the service named when it was last compared with this device's own.
+    pub(super) compared: Option<u64>,
     /// Whether a Commit has to be reported.
     pub(super) has_report: bool,
     /// Whose messages could not be read, and how many, since one could be.
@@ -124,6 +129,9 @@ impl Progress {
             confirm_at: None,
             resync_at: None,
             join: None,
+            departed: Vec::new(),
+            departed_at: None,
+            compared: None,
             unlisted: None,
             has_report: false,
             unreadable: Vec::new(),
@@ -157,7 +165,10 @@ impl Progress {
         let log = self.log.is_due().then_some(log);
         let outbox = self.outbox.is_due();
         let outbox = outbox.then_some(self.outbox_backoff.not_before());
-        [log, outbox, self.confirm_at].into_iter().flatten().min()
+        [log, outbox, self.confirm_at, self.departed_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -112,6 +112,17 @@ impl Session {
         self.local.read(|tx| tx.outcome(intent.0))
     }
 
+    /// What was given up in a group and not [taken](Self::take_outcome) yet, each with the reason, as
+    /// a sentence for a person.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn given_up(&mut self, group: GroupId) -> Result<Vec<(IntentId, String)>, ClientError> {
+        let given_up = self.local.read(|tx| tx.given_up(group))?;
+        let named = given_up.into_iter().map(|(row, why)| (IntentId(row), why));
+        Ok(named.collect())
+    }
+
     /// Like [`Self::outcome`], and forgets an intent that has ended.
     ///
     /// # Errors
