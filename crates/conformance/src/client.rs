@@ -37,11 +37,13 @@ pub trait Client {
     /// If the Welcome is refused.
     fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> anyhow::Result<()>;
 
-    /// Joins by an external Commit, and gives it.
+    /// Joins by an external Commit, and gives it; with `remove_prior` it takes the place of the leaf
+    /// that this client has.
     ///
     /// # Errors
     /// If the GroupInfo is refused.
-    fn join_externally(&mut self, group_info: &[u8]) -> anyhow::Result<Vec<u8>>;
+    fn join_externally(&mut self, group_info: &[u8], remove_prior: bool)
+    -> anyhow::Result<Vec<u8>>;
 
     /// A GroupInfo for external joiners, with the tree.
     ///
@@ -72,13 +74,13 @@ pub trait Client {
     ///
     /// # Errors
     /// If the message is refused.
-    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Vec<u8>>>;
+    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Heard>>;
 
-    /// Encrypts application data.
+    /// Encrypts application data, beside which `authenticated_data` travels in clear.
     ///
     /// # Errors
     /// While proposals wait.
-    fn encrypt(&mut self, data: &[u8]) -> anyhow::Result<Vec<u8>>;
+    fn encrypt(&mut self, data: &[u8], authenticated_data: &[u8]) -> anyhow::Result<Vec<u8>>;
 
     /// Its leaf.
     ///
@@ -110,8 +112,19 @@ pub enum Change {
     Update,
     /// Mix in the pre-shared key of this name, which all members have [stored](Client::store_psk).
     ExternalPsk(Vec<u8>),
+    /// Mix in the resumption key of this epoch of the group.
+    ResumptionPsk(u64),
     /// Replace the GroupContext's extensions by this encoded list.
     Extensions(Vec<u8>),
+}
+
+/// Application data, and what travelled beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What was encrypted.
+    pub data: Vec<u8>,
+    /// What was not.
+    pub authenticated_data: Vec<u8>,
 }
 
 /// What a Commit consists of.

@@ -19,11 +19,13 @@ mod ours;
 mod passive;
 mod report;
 mod run;
+mod scripts;
 mod vectors;
 
-pub use client::{Change, Client, Committed};
+pub use client::{Change, Client, Committed, Heard};
 pub use engine::EngineName;
 pub use follower::Follower;
 pub use generate::generate;
 pub use report::{EngineReport, FileReport, Report};
 pub use run::{check, files};
+pub use scripts::{Outcome, Performance, ScriptsReport, scripts};

@@ -1,13 +1,15 @@
 //! The binary `conclave-conformance`.
 
 use std::{
+    fmt::Display,
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use conclave_conformance::{EngineName, check, files, generate};
+use conclave_conformance::{EngineName, check, files, generate, scripts};
+use serde::Serialize;
 
 /// Holds MLS implementations against RFC 9420's official test material.
 #[derive(Parser)]
@@ -21,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Check test vectors, or make fresh ones.
     Vectors(Vectors),
+    /// Play interop scripts.
+    Scripts(Scripts),
 }
 
 #[derive(Args)]
@@ -34,6 +38,22 @@ struct Vectors {
     /// Who is checked.
     #[arg(long, value_enum, default_value_t = Engines::Ours)]
     engine: Engines,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Scripts {
+    /// Files of scripts, or folders of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Who plays, in this process: one implementation, or several that take turns.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ours")]
+    in_process: Vec<Engines>,
+    /// In which suites.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    suites: Vec<u16>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -68,10 +88,13 @@ impl Engines {
 }
 
 fn main() -> ExitCode {
-    let Command::Vectors(vectors) = Arguments::parse().command;
-    let outcome = match &vectors.generate {
-        Some(Generate::Generate { kind }) => print_fresh(kind),
-        None => print_report(&vectors),
+    let outcome = match Arguments::parse().command {
+        Command::Vectors(Vectors {
+            generate: Some(Generate::Generate { kind }),
+            ..
+        }) => print_fresh(&kind),
+        Command::Vectors(vectors) => check_vectors(&vectors),
+        Command::Scripts(scripts) => play_scripts(&scripts),
     };
     outcome.unwrap_or_else(|error| {
         // Nothing is left to do if even the complaint can't be written.
@@ -80,16 +103,34 @@ fn main() -> ExitCode {
     })
 }
 
-fn print_report(vectors: &Vectors) -> anyhow::Result<ExitCode> {
+fn check_vectors(vectors: &Vectors) -> anyhow::Result<ExitCode> {
     let report = check(&files(&vectors.paths)?, &vectors.engine.names())?;
+    print_report(&report, vectors.json, report.holds())
+}
+
+fn play_scripts(given: &Scripts) -> anyhow::Result<ExitCode> {
+    let engines: Vec<_> = given
+        .in_process
+        .iter()
+        .flat_map(|one| one.names())
+        .collect();
+    let report = scripts(&given.paths, &given.suites, &engines)?;
+    print_report(&report, given.json, report.holds())
+}
+
+fn print_report(
+    report: &(impl Serialize + Display),
+    json: bool,
+    holds: bool,
+) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
-    if vectors.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
         writeln!(out)?;
     } else {
         write!(out, "{report}")?;
     }
-    Ok(if report.holds() {
+    Ok(if holds {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -23,18 +23,32 @@ const DEPTH_MAX: usize = 8;
 ///
 /// If a path does not exist or can't be read, or nothing is found.
 pub fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    find(paths, is_array)
+}
+
+fn find(paths: &[PathBuf], wanted: fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
-            walk(path, DEPTH_MAX, &mut found)?;
+            walk(path, DEPTH_MAX, wanted, &mut found)?;
         } else {
             path.metadata()
                 .with_context(|| path.display().to_string())?;
             found.push(path.clone());
         }
     }
-    anyhow::ensure!(!found.is_empty(), "there is no vector file here");
+    anyhow::ensure!(!found.is_empty(), "there is no such file here");
     Ok(found)
+}
+
+/// The files of interop scripts under these paths: as [`files`], but of a folder those that hold a
+/// JSON object.
+///
+/// # Errors
+///
+/// If a path can't be read, or nothing is found.
+pub(crate) fn scripts(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    find(paths, |path| !is_array(path))
 }
 
 /// Gives every entry of every file to every engine.
@@ -72,7 +86,12 @@ fn check_entries(entries: &[Vector], engine: EngineName) -> EngineReport {
     report
 }
 
-fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn walk(
+    folder: &Path,
+    depth: usize,
+    wanted: fn(&Path) -> bool,
+    found: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
     let context = || folder.display().to_string();
     let mut entries = fs::read_dir(folder)
         .with_context(context)?
@@ -82,11 +101,11 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> anyhow::Result
     entries.sort();
     for path in entries {
         if path.is_dir() && depth > 0 {
-            walk(&path, depth - 1, found)?;
+            walk(&path, depth - 1, wanted, found)?;
         } else if path
             .extension()
             .is_some_and(|extension| extension == "json")
-            && is_array(&path)
+            && wanted(&path)
         {
             found.push(path);
         }

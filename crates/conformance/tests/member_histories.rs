@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use conclave_conformance::{Change, Client, EngineName};
+use conclave_conformance::{Change, Client, EngineName, Heard};
 use proptest::prelude::*;
 
 /// Members that a history may lead to.
@@ -133,7 +133,7 @@ impl World {
             Step::JoinExternally { by, kind } if count < MEMBERS_MAX => {
                 let info = self.members[by % count].group_info().unwrap();
                 let mut joiner = self.client(kind);
-                let commit = joiner.join_externally(&info).unwrap();
+                let commit = joiner.join_externally(&info, false).unwrap();
                 for member in &mut self.members {
                     member.receive(&commit).unwrap();
                 }
@@ -198,15 +198,19 @@ impl World {
     fn chat(&mut self, by: usize) {
         for number in 0..3 {
             let said = format!("number {number}").into_bytes();
-            let message = self.members[by].encrypt(&said).unwrap();
+            let message = self.members[by].encrypt(&said, b"aloud").unwrap();
             for heard in self.tell(by, &message) {
-                assert_eq!(heard.as_ref(), Some(&said));
+                let heard = heard.expect("it is application data");
+                assert_eq!(
+                    (heard.data, &*heard.authenticated_data),
+                    (said.clone(), &b"aloud"[..])
+                );
             }
         }
     }
 
     /// Gives a message to everybody but its sender.
-    fn tell(&mut self, by: usize, message: &[u8]) -> Vec<Option<Vec<u8>>> {
+    fn tell(&mut self, by: usize, message: &[u8]) -> Vec<Option<Heard>> {
         let others = self
             .members
             .iter_mut()

@@ -9,11 +9,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use conclave_conformance::{EngineName, check, files};
+use conclave_conformance::{EngineName, Outcome, Performance, check, files, scripts};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What must be there: each a folder of vector files.
 const FOLDERS: [&str; 3] = ["mls", "passive", "partial"];
+
+/// Who plays the official scripts.
+const CASTS: [&[EngineName]; 5] = [
+    &[EngineName::Ours],
+    &[EngineName::Openmls],
+    &[EngineName::MlsRs],
+    &[EngineName::Ours, EngineName::MlsRs],
+    &EngineName::ALL,
+];
+
+/// The script in which a message of the epoch before is read, of which our members keep nothing.
+const PAST_EPOCH: &str = "out_of_order_across_epochs";
+
+/// Scripts of which nothing is skipped, but for [`PAST_EPOCH`].
+const SCRIPTS_PLAYED: usize = 17;
 
 /// Partial MLS files of which nothing is checked yet.
 const SKIPPED: [&str; 4] = [
@@ -25,11 +40,40 @@ const SKIPPED: [&str; 4] = [
 
 fn main() {
     let root = env::var_os("CONCLAVE_VECTORS").map_or_else(beside_the_repository, PathBuf::from);
-    let trials = FOLDERS
+    let mut trials: Vec<_> = FOLDERS
         .iter()
         .flat_map(|folder| trials(&root.join(folder)))
         .collect();
+    trials.extend(CASTS.map(|cast| script_trial(root.join("scripts"), cast)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// The official interop scripts, with these clients.
+fn script_trial(folder: PathBuf, cast: &'static [EngineName]) -> Trial {
+    let is_missing = !folder.is_dir();
+    let is_ci = env::var("CI").is_ok_and(|value| value == "true");
+    let play = move || {
+        let report = scripts(&[folder], &[1, 2, 7], cast)?;
+        let outcome = |one: &Performance| (one.script.clone(), one.outcome.clone());
+        let failed: Vec<_> = report
+            .performances
+            .iter()
+            .map(outcome)
+            .filter(|(script, outcome)| match outcome {
+                Outcome::Fail(_) => script != PAST_EPOCH || !cast.contains(&EngineName::Ours),
+                Outcome::Pass | Outcome::Skip(_) => false,
+            })
+            .collect();
+        let passed = report.performances.iter().map(outcome);
+        let passed = passed
+            .filter(|(_, outcome)| *outcome == Outcome::Pass)
+            .count();
+        if !failed.is_empty() || passed < SCRIPTS_PLAYED * 3 * cast.len() {
+            return Err(format!("{passed} passed, and failed: {failed:?}").into());
+        }
+        Ok(())
+    };
+    Trial::test(format!("scripts, {cast:?}"), play).with_ignored_flag(is_missing && !is_ci)
 }
 
 fn beside_the_repository() -> PathBuf {

@@ -154,7 +154,8 @@ impl Group {
         }
     }
 
-    /// Encrypts application data, with `padding` zero bytes at the end.
+    /// Encrypts application data, with `padding` zero bytes at the end. `authenticated_data` travels in
+    /// clear.
     ///
     /// # Errors
     /// [`MemberError::ProposalsPending`] while proposals wait for a Commit; what
@@ -162,6 +163,7 @@ impl Group {
     pub fn encrypt(
         &mut self,
         data: &[u8],
+        authenticated_data: &[u8],
         padding: usize,
         key: &SigningKey,
         random: &mut dyn Random,
@@ -171,7 +173,8 @@ impl Group {
         if self.public.proposals().next().is_some() {
             return Err(MemberError::ProposalsPending);
         }
-        let content = self.frame(Content::Application(data.into()));
+        let mut content = self.frame(Content::Application(data.into()));
+        content.authenticated_data = authenticated_data.into();
         let format = WireFormat::PrivateMessage;
         let signed = AuthenticatedContent::sign(format, content, self.public.context(), key)?;
         let (suite, secret) = (self.suite(), self.secrets.sender_data());

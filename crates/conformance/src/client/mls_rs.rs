@@ -17,7 +17,7 @@ use mls_rs::{
 };
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 
-use super::{Change, Client, Committed};
+use super::{Change, Client, Committed, Heard};
 use crate::vectors::shapes;
 
 struct MlsRs<C: MlsConfig> {
@@ -136,9 +136,17 @@ impl<C: MlsConfig> Client for MlsRs<C> {
         Ok(())
     }
 
-    fn join_externally(&mut self, group_info: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn join_externally(
+        &mut self,
+        group_info: &[u8],
+        remove_prior: bool,
+    ) -> anyhow::Result<Vec<u8>> {
         let info = MlsMessage::from_bytes(group_info)?;
-        let (group, commit) = self.client.commit_external(info)?;
+        let mut builder = self.client.external_commit_builder()?;
+        if remove_prior {
+            builder = builder.with_removal(self.leaf()?);
+        }
+        let (group, commit) = builder.build(info)?;
         self.group = Some(group);
         Ok(commit.to_bytes()?)
     }
@@ -159,6 +167,7 @@ impl<C: MlsConfig> Client for MlsRs<C> {
             Change::ExternalPsk(name) => {
                 group.propose_external_psk(ExternalPskId::new(name.clone()), Vec::new())?
             }
+            Change::ResumptionPsk(epoch) => group.propose_resumption_psk(*epoch, Vec::new())?,
             Change::Extensions(list) => {
                 group.propose_group_context_extensions(extensions(list)?, Vec::new())?
             }
@@ -176,6 +185,7 @@ impl<C: MlsConfig> Client for MlsRs<C> {
                 Change::ExternalPsk(name) => {
                     builder.add_external_psk(ExternalPskId::new(name.clone()))?
                 }
+                Change::ResumptionPsk(epoch) => builder.add_resumption_psk(*epoch)?,
                 Change::Extensions(list) => builder.set_group_context_ext(extensions(list)?)?,
             };
         }
@@ -192,18 +202,21 @@ impl<C: MlsConfig> Client for MlsRs<C> {
         Ok(())
     }
 
-    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Heard>> {
         let message = MlsMessage::from_bytes(message)?;
         let received = self.group_mut()?.process_incoming_message(message)?;
         Ok(match received {
-            ReceivedMessage::ApplicationMessage(message) => Some(message.data().to_vec()),
+            ReceivedMessage::ApplicationMessage(message) => Some(Heard {
+                data: message.data().to_vec(),
+                authenticated_data: message.authenticated_data,
+            }),
             _ => None,
         })
     }
 
-    fn encrypt(&mut self, data: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn encrypt(&mut self, data: &[u8], authenticated_data: &[u8]) -> anyhow::Result<Vec<u8>> {
         let group = self.group_mut()?;
-        let message = group.encrypt_application_message(data, Vec::new())?;
+        let message = group.encrypt_application_message(data, authenticated_data.to_vec())?;
         Ok(message.to_bytes()?)
     }
 

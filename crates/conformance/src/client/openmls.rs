@@ -10,17 +10,20 @@ use openmls::{
         ProtocolVersion, RatchetTreeIn, StagedWelcome,
         tls_codec::{DeserializeBytes as _, Serialize as _},
     },
-    schedule::PreSharedKeyId,
+    schedule::{PreSharedKeyId, psk::ResumptionPskUsage},
 };
 use openmls_memory_storage::MemoryStorage;
 use openmls_traits::storage::StorageProvider as _;
 use serde_json::json;
 
-use super::{Change, Client, Committed, identity::Identity};
+use super::{Change, Client, Committed, Heard, identity::Identity};
 use crate::vectors::shapes;
 
 /// Epochs whose resumption PSK is kept: as many as our own crate does.
 const RESUMPTION_PSKS: usize = 64;
+
+/// Epochs whose messages can still be read: the official scripts go back one.
+const PAST_EPOCHS: usize = 2;
 
 /// Our cryptography and a store in memory.
 #[derive(Default)]
@@ -127,6 +130,7 @@ impl OpenMls {
 fn join_config() -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .number_of_resumption_psks(RESUMPTION_PSKS)
+        .max_past_epochs(PAST_EPOCHS)
         .wire_format_policy(MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY)
         .use_ratchet_tree_extension(true)
         .build()
@@ -151,16 +155,28 @@ fn key_package(bytes: &[u8], crypto: &Crypto) -> anyhow::Result<KeyPackage> {
     }
 }
 
-fn psk_id(name: &[u8], suite: Ciphersuite) -> anyhow::Result<PreSharedKeyId> {
-    let mut nonce = vec![0; suite.hash_length()];
+fn nonce(group: &MlsGroup) -> anyhow::Result<Vec<u8>> {
+    let mut nonce = vec![0; group.ciphersuite().hash_length()];
     SystemRandomness.fill(&mut nonce)?;
-    Ok(PreSharedKeyId::external(name.to_vec(), nonce))
+    Ok(nonce)
+}
+
+fn resumption_psk(group: &MlsGroup, epoch: u64) -> anyhow::Result<PreSharedKeyId> {
+    let (usage, id) = (ResumptionPskUsage::Application, group.group_id().clone());
+    Ok(PreSharedKeyId::resumption(
+        usage,
+        id,
+        epoch.into(),
+        nonce(group)?,
+    ))
 }
 
 impl Client for OpenMls {
     fn create(&mut self, group_id: &[u8]) -> anyhow::Result<()> {
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(self.suite)
+            .number_of_resumption_psks(RESUMPTION_PSKS)
+            .max_past_epochs(PAST_EPOCHS)
             .capabilities(self.capabilities())
             .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
             .use_ratchet_tree_extension(true)
@@ -204,7 +220,8 @@ impl Client for OpenMls {
         Ok(())
     }
 
-    fn join_externally(&mut self, group_info: &[u8]) -> anyhow::Result<Vec<u8>> {
+    /// OpenMLS removes an older leaf of the same signature key without being asked.
+    fn join_externally(&mut self, group_info: &[u8], _: bool) -> anyhow::Result<Vec<u8>> {
         let MlsMessageBodyIn::GroupInfo(info) = body(group_info)? else {
             bail!("no GroupInfo")
         };
@@ -242,7 +259,11 @@ impl Client for OpenMls {
                 group.propose_self_update(provider, key, LeafNodeParameters::default())?
             }
             Change::ExternalPsk(name) => {
-                let psk = psk_id(name, group.ciphersuite())?;
+                let psk = PreSharedKeyId::external(name.clone(), nonce(group)?);
+                group.propose_pre_shared_key(provider, key, psk)?
+            }
+            Change::ResumptionPsk(epoch) => {
+                let psk = resumption_psk(group, *epoch)?;
                 group.propose_pre_shared_key(provider, key, psk)?
             }
             Change::Extensions(list) => {
@@ -262,7 +283,11 @@ impl Client for OpenMls {
                 Change::Remove(leaf) => removals.push(LeafNodeIndex::new(*leaf)),
                 Change::Update => bail!("an Update by value"),
                 Change::ExternalPsk(name) => {
-                    let psk = psk_id(name, group.ciphersuite())?;
+                    let psk = PreSharedKeyId::external(name.clone(), nonce(group)?);
+                    group.propose_pre_shared_key_by_value(provider, key, psk)?;
+                }
+                Change::ResumptionPsk(epoch) => {
+                    let psk = resumption_psk(group, *epoch)?;
                     group.propose_pre_shared_key_by_value(provider, key, psk)?;
                 }
                 Change::Extensions(list) => {
@@ -294,13 +319,17 @@ impl Client for OpenMls {
         Ok(group.merge_pending_commit(provider)?)
     }
 
-    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Heard>> {
         let message = MlsMessageIn::tls_deserialize_exact_bytes(message)?;
         let (group, provider, _) = self.parts()?;
         let processed = group.process_message(provider, message.try_into_protocol_message()?)?;
+        let authenticated_data = processed.aad().to_vec();
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
-                return Ok(Some(message.into_bytes()));
+                return Ok(Some(Heard {
+                    data: message.into_bytes(),
+                    authenticated_data,
+                }));
             }
             ProcessedMessageContent::StagedCommitMessage(commit) => {
                 group.merge_staged_commit(provider, *commit)?;
@@ -314,8 +343,9 @@ impl Client for OpenMls {
         Ok(None)
     }
 
-    fn encrypt(&mut self, data: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn encrypt(&mut self, data: &[u8], authenticated_data: &[u8]) -> anyhow::Result<Vec<u8>> {
         let (group, provider, key) = self.parts()?;
+        group.set_aad(authenticated_data.to_vec());
         bytes(&group.create_message(provider, key, data)?)
     }
 

@@ -6,10 +6,10 @@ use conclave_crypto::{
 };
 use conclave_mls_member::{Group, Handshakes, Invitee, PendingCommit, Received};
 use conclave_mls_public::wire::{
-    Extensions, MlsMessage, PreSharedKeyId, Proposal, Psk, decode, encode,
+    Extensions, MlsMessage, PreSharedKeyId, Proposal, Psk, ResumptionPskUsage, decode, encode,
 };
 
-use super::{Change, Client, Committed, identity::Identity};
+use super::{Change, Client, Committed, Heard, identity::Identity};
 use crate::vectors::shapes;
 
 /// Who joins by a Welcome sends handshakes so, that the others read those too; who creates a group or
@@ -73,7 +73,13 @@ impl Ours {
     }
 }
 
-fn proposal(suite: CipherSuite, change: &Change) -> anyhow::Result<Proposal> {
+fn proposal(group: &Group, change: &Change) -> anyhow::Result<Proposal> {
+    let psk = |psk| -> anyhow::Result<_> {
+        let mut psk_nonce = vec![0; group.suite().hash_len()];
+        SystemRandomness.fill(&mut psk_nonce)?;
+        let psk_nonce = psk_nonce.into();
+        Ok(Proposal::PreSharedKey(PreSharedKeyId { psk, psk_nonce }))
+    };
     Ok(match change {
         Change::Add(package) => match decode(package)? {
             MlsMessage::KeyPackage(package) => Proposal::Add(Box::new(package)),
@@ -81,14 +87,12 @@ fn proposal(suite: CipherSuite, change: &Change) -> anyhow::Result<Proposal> {
         },
         Change::Remove(leaf) => Proposal::Remove(*leaf),
         Change::Update => bail!("an Update by value"),
-        Change::ExternalPsk(name) => {
-            let mut psk_nonce = vec![0; suite.hash_len()];
-            SystemRandomness.fill(&mut psk_nonce)?;
-            Proposal::PreSharedKey(PreSharedKeyId {
-                psk: Psk::External(name.as_slice().into()),
-                psk_nonce: psk_nonce.into(),
-            })
-        }
+        Change::ExternalPsk(name) => psk(Psk::External(name.as_slice().into()))?,
+        Change::ResumptionPsk(epoch) => psk(Psk::Resumption {
+            usage: ResumptionPskUsage::Application,
+            psk_group_id: group.public().context().group_id.clone(),
+            psk_epoch: *epoch,
+        })?,
         Change::Extensions(list) => Proposal::GroupContextExtensions(decode(list)?),
     })
 }
@@ -133,16 +137,21 @@ impl Client for Ours {
         Ok(())
     }
 
-    fn join_externally(&mut self, group_info: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn join_externally(
+        &mut self,
+        group_info: &[u8],
+        remove_prior: bool,
+    ) -> anyhow::Result<Vec<u8>> {
         let MlsMessage::GroupInfo(info) = decode(group_info)? else {
             bail!("no GroupInfo")
         };
         let leaf = self.identity.leaf_node(&self.pair()?)?;
+        let prior = remove_prior.then(|| self.leaf()).transpose()?;
         let (commit, group) = Group::join_externally(
             &info,
             None,
             leaf,
-            None,
+            prior,
             &self.identity.key,
             NonZeroUsize::MIN,
             &mut SystemRandomness,
@@ -161,16 +170,15 @@ impl Client for Ours {
         let mut random = SystemRandomness;
         let message = match change {
             Change::Update => group.propose_update(key, &mut random)?,
-            other => group.propose(proposal(group.suite(), other)?, key, &mut random)?,
+            other => group.propose(proposal(group, other)?, key, &mut random)?,
         };
         Ok(encode(&message)?)
     }
 
     fn commit(&mut self, changes: &[Change]) -> anyhow::Result<Committed> {
-        let suite = self.identity.suite;
-        let proposals = changes.iter().map(|change| proposal(suite, change));
-        let proposals = proposals.collect::<anyhow::Result<_>>()?;
         let group = self.group.as_mut().context("in no group")?;
+        let proposals = changes.iter().map(|change| proposal(group, change));
+        let proposals = proposals.collect::<anyhow::Result<_>>()?;
         let (psks, key) = (&self.psks, &self.identity.key);
         let made = group.commit(proposals, psks, key, &mut SystemRandomness)?;
         self.pending = Some(made.pending);
@@ -186,17 +194,24 @@ impl Client for Ours {
         Ok(self.parts()?.0.merge(pending)?)
     }
 
-    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+    fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Heard>> {
         let group = self.group.as_mut().context("in no group")?;
         Ok(match group.receive(decode(message)?, &self.psks)? {
-            Received::Application { data, .. } => Some(data),
+            Received::Application {
+                data,
+                authenticated_data,
+                ..
+            } => Some(Heard {
+                data,
+                authenticated_data,
+            }),
             Received::Proposal(_) | Received::Commit(_) | Received::Removed => None,
         })
     }
 
-    fn encrypt(&mut self, data: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn encrypt(&mut self, data: &[u8], authenticated_data: &[u8]) -> anyhow::Result<Vec<u8>> {
         let (group, key) = self.parts()?;
-        let message = group.encrypt(data, 32, key, &mut SystemRandomness)?;
+        let message = group.encrypt(data, authenticated_data, 32, key, &mut SystemRandomness)?;
         Ok(encode(&MlsMessage::PrivateMessage(message))?)
     }
 

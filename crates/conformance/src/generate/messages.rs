@@ -50,7 +50,13 @@ pub(super) fn messages(suite: CipherSuite) -> anyhow::Result<shapes::Messages> {
     } = Invitation::new(suite)?;
     let secrets = GroupSecrets::open(suite, &welcome, &joiner.keys.package, &joiner.keys.init)?;
     let info = group.group_info(&creator.identity.key)?;
-    let private = group.encrypt(b"secret", 10, &creator.identity.key, &mut SystemRandomness)?;
+    let private = group.encrypt(
+        b"secret",
+        b"clear",
+        10,
+        &creator.identity.key,
+        &mut SystemRandomness,
+    )?;
     let update = group.propose_update(&creator.identity.key, &mut SystemRandomness)?;
     let Content::Proposal(proposal) = content(&update)? else {
         anyhow::bail!("an Update that is no proposal")
