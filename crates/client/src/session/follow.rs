@@ -109,14 +109,13 @@ impl Session {
             return;
         };
         let departed = page.departed_device_ids.iter();
-        progress.departed = departed.filter_map(|id| device_id(id).ok()).collect();
-        progress.departed_at = if progress.departed.is_empty() {
-            None
-        } else {
-            progress
-                .departed_at
-                .or(Some(now.after(confirm_wait(share))))
-        };
+        let departed: Vec<_> = departed.filter_map(|id| device_id(id).ok()).collect();
+        // Those that were seen to already and still stand were not revoked, or others are at it.
+        if departed != progress.departed {
+            let is_any = !departed.is_empty();
+            progress.departed_at = is_any.then(|| now.after(confirm_wait(share)));
+            progress.departed = departed;
+        }
     }
 
     fn take_entries(
