@@ -157,6 +157,15 @@ pub enum Event {
     },
     /// This device is back in a group.
     Resynced(GroupId),
+    /// A part of a long log has been read, and there is more of it.
+    CatchingUp {
+        /// The group.
+        group: GroupId,
+        /// How far it has been read.
+        read: Sequence,
+        /// How far there is something to read.
+        of: Sequence,
+    },
     /// Everything that was waiting has been read.
     CaughtUp,
     /// The connection was lost; it is being made again.

@@ -67,6 +67,43 @@ fn who_comes_too_late_is_back_with_name_history_and_what_was_to_be_sent() {
 }
 
 #[test]
+fn a_long_way_is_gone_in_steps_that_are_told() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    let bob = table.seats.pop().unwrap();
+    for number in 0..7 {
+        table.send(0, group, &number.to_string());
+        table.session(0).update(group).unwrap();
+    }
+    table.settle();
+    table.seats.push(bob);
+    table.seats[1].events.clear();
+    table.settle_with(|_, _, answer| {
+        let Ok(Reply::ReadLog(mut page)) = answer else {
+            return answer;
+        };
+        page.entries.truncate(3);
+        Ok(Reply::ReadLog(page))
+    });
+    let steps: Vec<_> = table.seats[1]
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::CatchingUp { read, of, .. } => Some((read.0, of.0)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steps.len(), 4);
+    assert!(
+        steps
+            .iter()
+            .all(|step| step.0 < step.1 && step.1 == steps[0].1)
+    );
+    assert!(steps.is_sorted());
+    assert_eq!(table.texts(1, group).len(), 7);
+    table.assert_agreement(group, &[0, 1]);
+}
+
+#[test]
 fn what_was_accepted_before_a_resync_is_not_sent_again_after_it() {
     let (mut table, group) = Table::with(&["alice", "bob"]);
     let sent = table.send(1, group, "once");

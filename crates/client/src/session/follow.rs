@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_protocol::{GroupId, UnixMillis};
+use conclave_protocol::{GroupId, Sequence, UnixMillis};
 use conclave_rpc::{device_id, v1};
 
 use super::{Hint, Rejection, Session, pace::Progress, take::no_events};
@@ -61,6 +61,13 @@ impl Session {
             && progress.problem.is_none()
         {
             progress.log_backoff.clear();
+            if let (false, Some(read)) = (is_end, last) {
+                events.push(Event::CatchingUp {
+                    group: id,
+                    read: Sequence(read),
+                    of: Sequence(page.readable_sequence),
+                });
+            }
             if is_end {
                 progress.log.done();
                 self.note_departures(id, page, now);
