@@ -7,7 +7,7 @@ mod table;
 
 use conclave_client::{
     ClientError, EntryKind, GroupId, Registration,
-    session::{Database, Session, State},
+    session::{Call, Database, Rejection, Session, State},
 };
 use table::Table;
 
@@ -133,6 +133,35 @@ fn others_remove_a_revoked_device_from_groups_that_the_revoker_is_not_in() {
     table.seats.truncate(tablet);
     table.settle();
     table.assert_agreement(group, &[BOB]);
+}
+
+#[test]
+fn who_left_and_fell_behind_comes_back_only_to_leave() {
+    let (mut table, group, tablet) = with_tablet();
+    table.session(PHONE).leave(group).unwrap();
+    for number in 0..30 {
+        table.send(BOB, group, &number.to_string());
+    }
+    let (mut has_left, mut is_late) = (false, true);
+    table.settle_with(|seat, call, answer| {
+        if seat != PHONE {
+            return answer;
+        }
+        match call {
+            Call::Submit(_) => has_left = true,
+            // What follows its wish to leave is gone before it could be read.
+            Call::ReadLog(_) if has_left && is_late => return Err(Rejection::TooLate),
+            Call::FetchGroupInfo(_) => is_late = false,
+            _ => {}
+        }
+        answer
+    });
+    assert_eq!(table.resyncs(PHONE), 1);
+    table.assert_agreement(group, &[BOB, tablet]);
+    assert_eq!(
+        table.session(PHONE).state(group).unwrap(),
+        Some(State::Removed)
+    );
 }
 
 #[test]

@@ -269,10 +269,13 @@ impl Tx<'_> {
         at: Sequence,
     ) -> Result<Option<Intent>, ClientError> {
         let item = self.first_item(group)?;
-        match item.filter(|item| item.submission.as_deref() == Some(submission)) {
-            Some(item) => self.settle_item(item, at).map(Some),
-            None => Ok(None),
-        }
+        let item = item.filter(|item| item.submission.as_deref() == Some(submission));
+        let Some(mut item) = item else {
+            return Ok(None);
+        };
+        // A wish to leave went with the leaf that this device had before it joined again.
+        item.completes &= item.intent != Intent::Leave;
+        self.settle_item(item, at).map(Some)
     }
 
     fn settle_item(&self, item: Item, at: Sequence) -> Result<Intent, ClientError> {

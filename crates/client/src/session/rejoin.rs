@@ -178,15 +178,16 @@ impl Session {
             .write(|tx| tx.decide_join(id, &page.entries, now))?;
         let last = page.entries.last().map_or(join.after.0, |it| it.sequence);
         let share = self.share();
-        let state = self.groups.get(&id).and_then(|progress| progress.join);
-        if verdict.is_none() && last >= page.readable_sequence {
-            if state == (Some(Join::Sent { is_accepted: true })) {
-                let progress = self.groups.get_mut(&id);
-                progress
-                    .into_iter()
-                    .for_each(|it| it.log_backoff.fail(now, LOG_WAITS, share));
-            } else {
-                self.local.write(|tx| tx.resync_failed(id, now))?;
+        if let Some(progress) = self.groups.get_mut(&id)
+            && verdict.is_none()
+            && last >= page.readable_sequence
+        {
+            match progress.join {
+                Some(Join::Sent { is_accepted: false }) => {
+                    self.local.write(|tx| tx.resync_failed(id, now))?;
+                }
+                // It has to be there. A page that was asked for before says nothing.
+                _ => progress.log_backoff.fail(now, LOG_WAITS, share),
             }
         }
         self.refresh(id)?;
