@@ -9,7 +9,11 @@ mod action;
 mod play;
 mod report;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -32,7 +36,7 @@ struct File {
 /// # Errors
 /// If a file can't be read or is none of scripts, or there is nobody to play.
 pub fn scripts(
-    paths: &[std::path::PathBuf],
+    paths: &[PathBuf],
     suites: &[u16],
     engines: &[EngineName],
 ) -> anyhow::Result<ScriptsReport> {
