@@ -17,6 +17,7 @@ mod planted;
 mod scenario;
 mod settle;
 mod shrink;
+mod traffic;
 mod witness;
 mod world;
 

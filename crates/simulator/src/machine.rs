@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     seeds: Dice,
     /// Copies of its disk, with the moment of each.
     copies: Vec<(u64, Database)>,
+    /// Whether its disk was ever put back.
+    pub(crate) was_restored: bool,
 }
 
 enum Process {
@@ -59,6 +61,7 @@ impl Machine {
             dice: Dice::new(seed, part + 1),
             seeds,
             copies: Vec::new(),
+            was_restored: false,
         })
     }
 
@@ -110,17 +113,18 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts the disk of a process that does not run back to the latest copy that is old enough.
-    pub(crate) fn restore_disk(&mut self, before_millis: u64) -> bool {
+    /// Puts the disk of a process that does not run back to the latest copy that is old enough,
+    /// where there is one.
+    pub(crate) fn restore_disk(&mut self, before_millis: u64) {
         let found = self
             .copies
             .iter()
             .rposition(|(at_millis, _)| *at_millis <= before_millis);
         let (Some(found), Process::Crashed(_)) = (found, &self.process) else {
-            return false;
+            return;
         };
         let (_, database) = self.copies.remove(found);
         self.process = Process::Crashed(database);
-        true
+        self.was_restored = true;
     }
 }

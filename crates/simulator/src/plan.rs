@@ -176,6 +176,8 @@ impl Draft<'_> {
         match self.dice.below(10) {
             0..5 => Fault::Crash(client, millis),
             5..7 => Fault::Restart,
+            // Not a creator's: the truth about a group is what its creator knows.
+            7 if client >= self.scenario.groups => Fault::Restore(client, millis),
             _ => {
                 let dice = &mut self.dice;
                 let cut = (0..self.scenario.clients).filter(|_| dice.below(4) == 0);

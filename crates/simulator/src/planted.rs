@@ -20,15 +20,19 @@ pub enum Bug {
     KeyPackageTwice,
     /// It goes on serving the log to who was removed.
     RemovalIgnored,
+    /// It tells every device that its state is the latest, so that one that was put back uses a
+    /// generation again.
+    GenerationReused,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::TwoCommits,
         Self::NotDurable,
         Self::KeyPackageTwice,
         Self::RemovalIgnored,
+        Self::GenerationReused,
     ];
 
     fn name(self) -> &'static str {
@@ -37,6 +41,7 @@ impl Bug {
             Self::NotDurable => "not-durable",
             Self::KeyPackageTwice => "key-package-twice",
             Self::RemovalIgnored => "removal-ignored",
+            Self::GenerationReused => "generation-reused",
         }
     }
 }
@@ -132,6 +137,11 @@ impl Saboteur {
             (Some(Bug::KeyPackageTwice), _, Ok(Reply::TakeKeyPackages(given))) => {
                 self.taken = Some(given.clone());
                 Ok(Reply::TakeKeyPackages(given))
+            }
+            (Some(Bug::GenerationReused), Call::CheckInstance(_), Ok(_)) => {
+                Ok(Reply::CheckInstance(v1::CheckInstanceResponse {
+                    state: v1::InstanceState::Same.into(),
+                }))
             }
             (_, _, answer) => answer,
         }

@@ -122,7 +122,10 @@ impl World<'_> {
     /// Whether a client's history is the part of the truth that it was there for.
     fn remembers(&mut self, client: usize, truth: &Truth) -> Result<(), Violation> {
         let history = self.history(client, truth.group)?;
-        let stays = truth.stays(&self.machines[client].user);
+        let user = &self.machines[client].user;
+        let stays = truth.stays(user);
+        // What was said before it came back is missing, as far as it had not been read.
+        let came_back = truth.last_rejoined(user);
         let was_there = |at: u64| stays.iter().any(|(from, to)| *from < at && at <= *to);
         if let Some((sequence, _)) = history
             .iter()
@@ -134,10 +137,11 @@ impl World<'_> {
                 sequence: *sequence,
             });
         }
-        let missed = truth
-            .entries
-            .iter()
-            .find(|(at, entry)| was_there(**at) && history.get(*at) != Some(*entry));
+        let missed = truth.entries.iter().find(|(at, entry)| {
+            let known = history.get(*at);
+            let may_miss = known.is_none() && **at <= came_back;
+            was_there(**at) && known != Some(*entry) && !may_miss
+        });
         let invented = history
             .keys()
             .find(|at| was_there(**at) && !truth.entries.contains_key(*at));
@@ -192,12 +196,17 @@ impl World<'_> {
     }
 
     fn is_as_told(&self, wanted: &Wanted, places: &[u64], truth: &Truth) -> bool {
+        let machine = &self.machines[wanted.client];
+        if machine.was_restored {
+            // It may have forgotten what it wanted, and how that ended.
+            return places.len() <= 1;
+        }
         match &wanted.outcome {
             Some(Ok(sequence)) => places == [*sequence],
             Some(Err(_)) => places.is_empty(),
             // Forgotten: it was done once, or given up because the sender was no member any more.
             None => {
-                let stays = truth.stays(&self.machines[wanted.client].user);
+                let stays = truth.stays(&machine.user);
                 let stayed = stays.len() == 1 && stays[0].1 == u64::MAX;
                 places.len() <= 1 && (!stayed || places.len() == 1)
             }
@@ -226,6 +235,17 @@ impl Truth {
             }
         }
         stays
+    }
+
+    /// Where a user last came back with new keys.
+    fn last_rejoined(&self, user: &UserId) -> u64 {
+        let came_back = |entry: &Entry| entry.kind == EntryKind::Rejoined && entry.author == *user;
+        let last = self
+            .entries
+            .iter()
+            .rev()
+            .find(|(_, entry)| came_back(entry));
+        last.map_or(0, |(at, _)| *at)
     }
 
     fn places(&self, text: &str) -> Vec<u64> {

@@ -1,27 +1,22 @@
 //! The world: its time, what is about to happen in it, and everybody in it.
 
-use std::{collections::BTreeMap, fmt, time::SystemTime};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use conclave_client::{
-    ClientError, GroupId, UnixMillis, perform,
-    session::{Call, Hint, IntentId, Rejection, Reply, State},
+    ClientError, GroupId, UnixMillis,
+    session::{Call, Hint, IntentId, Rejection, Reply},
 };
 use conclave_delivery_service::InProcess;
-use conclave_rpc::v1::delivery_service_client::DeliveryServiceClient;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::{
     Bug, Deed, Fault, Network, Plan, Scenario, Violation, What,
     machine::{Machine, SERVER},
-    network::fate,
-    plan::creator,
     planted::Saboteur,
+    traffic::PATIENCE_MILLIS,
     witness::Witness,
 };
-
-/// How long a client waits for an answer, in milliseconds.
-const PATIENCE_MILLIS: u64 = 5_000;
 
 /// How often a client connects anew, which makes up for lost hints, in milliseconds.
 const RECONNECTS_MILLIS: u64 = 7_000;
@@ -77,7 +72,7 @@ impl Trace {
         self.0.as_deref().unwrap_or_default()
     }
 
-    fn tell(&mut self, at_millis: u64, line: impl FnOnce() -> String) {
+    pub(crate) fn tell(&mut self, at_millis: u64, line: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.0 {
             lines.push(format!("{at_millis:>7}  {}", line()));
         }
@@ -115,7 +110,7 @@ pub(crate) struct Wanted {
 }
 
 /// Something about to happen.
-enum Happening {
+pub(crate) enum Happening {
     Step(usize),
     Wake(usize),
     Reconnect(usize),
@@ -136,12 +131,12 @@ enum Happening {
 pub(crate) struct World<'a> {
     pub(crate) scenario: &'a Scenario,
     plan: &'a Plan,
-    trace: &'a mut Trace,
-    runtime: Runtime,
-    service: InProcess,
+    pub(crate) trace: &'a mut Trace,
+    pub(crate) runtime: Runtime,
+    pub(crate) service: InProcess,
     /// How often the service has started.
-    service_life: u64,
-    saboteur: Saboteur,
+    pub(crate) service_life: u64,
+    pub(crate) saboteur: Saboteur,
     pub(crate) machines: Vec<Machine>,
     /// Who reaches nobody until when.
     cut_until: Vec<u64>,
@@ -150,13 +145,13 @@ pub(crate) struct World<'a> {
     pub(crate) groups: Vec<Option<GroupId>>,
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) witness: Witness,
-    network: Network,
+    pub(crate) network: Network,
     is_healed: bool,
-    beginning: UnixMillis,
-    millis: u64,
+    pub(crate) beginning: UnixMillis,
+    pub(crate) millis: u64,
     order: u64,
     coming: BTreeMap<(u64, u64), Happening>,
-    report: Report,
+    pub(crate) report: Report,
 }
 
 impl<'a> World<'a> {
@@ -387,166 +382,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A client that runs and waits for nothing asks what it wants to ask, or sleeps.
-    fn go_on(&mut self, client: usize) -> Result<(), Violation> {
-        let now = self.now();
-        let machine = &mut self.machines[client];
-        if machine.asked.is_some() {
-            return Ok(());
-        }
-        let Some(session) = machine.session() else {
-            return Ok(());
-        };
-        let call = session
-            .next_call(now)
-            .map_err(|error| broken(client, &error))?;
-        let Some(call) = call else {
-            let wake = session.wake_at();
-            if let Some(wake) = wake {
-                // A wake that is over and brings no call would turn the world in place.
-                let at = wake.0.saturating_sub(self.beginning.0).max(self.millis + 1);
-                self.wake_at(client, at);
-            }
-            return Ok(());
-        };
-        let number = machine.asks(call.clone());
-        self.trace.tell(self.millis, || {
-            format!("c{client} asks #{number} {}", kind(&call))
-        });
-        self.send(client, number, &call);
-        self.plan_in(PATIENCE_MILLIS, Happening::Timeout(client, number));
-        self.stumble(client)
-    }
-
-    fn send(&mut self, client: usize, number: u64, call: &Call) {
-        if self.is_cut(client) {
-            return;
-        }
-        for wait in fate(&mut self.machines[client].dice, &self.network) {
-            self.plan_in(wait, Happening::Arrive(client, number, call.clone()));
-        }
-    }
-
-    /// The service answers a request.
-    fn serve(&mut self, client: usize, number: u64, call: &Call) -> Result<(), Violation> {
-        if self.is_cut(client) {
-            return Ok(());
-        }
-        let answer = match self.saboteur.instead(call) {
-            Some(reply) => Ok(reply),
-            None => self.ask_service(client, call),
-        };
-        let answer = self.saboteur.answer(call, answer);
-        self.report.requests += 1;
-        self.trace.tell(self.millis, || {
-            let said = answer.as_ref().err();
-            let said = said.map_or_else(|| "done".to_owned(), kind);
-            format!("service: c{client} #{number} {}: {said}", kind(call))
-        });
-        if let Ok(reply) = &answer {
-            self.witness.answered(client, call, reply)?;
-            self.spread_news(call, reply);
-        }
-        for wait in fate(&mut self.machines[client].dice, &self.network) {
-            let answer = Happening::Answer {
-                client,
-                number,
-                service_life: self.service_life,
-                call: call.clone(),
-                answer: answer.clone(),
-            };
-            self.plan_in(wait, answer);
-        }
-        Ok(())
-    }
-
-    fn ask_service(&mut self, client: usize, call: &Call) -> Result<Reply, Rejection> {
-        self.service.set_time(self.now());
-        let group = call
-            .group()
-            .and_then(|id| self.groups.iter().position(|it| *it == Some(id)));
-        let insider = group.map(|number| self.machines[creator(self.scenario, number)].device);
-        let device = self.machines[client].device;
-        let device = self.saboteur.caller(device, insider, call);
-        let caller = (!matches!(call, Call::Register(_))).then_some(device);
-        let stub = DeliveryServiceClient::new(self.service.connect(caller));
-        let answer = self.runtime.block_on(perform(&stub, None, call));
-        answer.map_err(|status| Rejection::from(&status))
-    }
-
-    /// Those whom an entry may concern hear of it, if the network lets them.
-    fn spread_news(&mut self, call: &Call, reply: &Reply) {
-        let (Reply::Submit(_), Some(group)) = (reply, call.group()) else {
-            return;
-        };
-        self.report.entries += 1;
-        for client in 0..self.machines.len() {
-            for hint in [Hint::Group(group), Hint::Mailbox] {
-                for wait in fate(&mut self.machines[client].dice, &self.network) {
-                    self.plan_in(wait, Happening::Hint(client, hint));
-                }
-            }
-        }
-    }
-
-    fn take_in(
-        &mut self,
-        client: usize,
-        number: u64,
-        call: &Call,
-        answer: Result<Reply, Rejection>,
-    ) -> Result<(), Violation> {
-        let now = self.now();
-        let machine = &mut self.machines[client];
-        if machine
-            .asked
-            .as_ref()
-            .is_some_and(|(asked, _)| *asked == number)
-        {
-            machine.asked = None;
-        }
-        // An answer that nobody waits for any more is taken in all the same.
-        let Some(session) = machine.session() else {
-            return Ok(());
-        };
-        let events = session
-            .take_in(call, answer, now)
-            .map_err(|error| broken(client, &error))?;
-        for event in &events {
-            let told = || format!("c{client} {}", kind(event));
-            self.trace.tell(self.millis, told);
-        }
-        self.look_at(client, call)?;
-        self.stumble(client)?;
-        self.wake_at(client, self.millis);
-        Ok(())
-    }
-
-    /// Whether a client stands where others in its epoch stand.
-    fn look_at(&mut self, client: usize, call: &Call) -> Result<(), Violation> {
-        let known = call.group().filter(|id| self.groups.contains(&Some(*id)));
-        let (Some(group), Some(session)) = (known, self.machines[client].session()) else {
-            return Ok(());
-        };
-        let state = session.state(group).map_err(|it| broken(client, &it))?;
-        if matches!(state, None | Some(State::Removed)) {
-            return Ok(());
-        }
-        let (epoch, authenticator) = session.epoch(group).map_err(|it| broken(client, &it))?;
-        self.witness.stands(group, epoch, authenticator)
-    }
-
-    fn give_up(&mut self, client: usize, number: u64) -> Result<(), Violation> {
-        let asked = &self.machines[client].asked;
-        let Some((_, call)) = asked.clone().filter(|(asked, _)| *asked == number) else {
-            return Ok(());
-        };
-        let away = Err(Rejection::Unreachable("nobody answers".to_owned()));
-        self.take_in(client, number, &call, away)
-    }
-
     /// A process crashes now and then at a step of its own.
-    fn stumble(&mut self, client: usize) -> Result<(), Violation> {
+    pub(crate) fn stumble(&mut self, client: usize) -> Result<(), Violation> {
         let dice = &mut self.machines[client].dice;
         let stumbles = dice.below(1_000_000) < self.scenario.crashes_per_million_steps as usize;
         let down = dice.next() % STUMBLE_MILLIS;
@@ -590,15 +427,15 @@ impl<'a> World<'a> {
         }
     }
 
-    fn is_cut(&self, client: usize) -> bool {
+    pub(crate) fn is_cut(&self, client: usize) -> bool {
         self.millis < self.cut_until[client]
     }
 
-    fn now(&self) -> UnixMillis {
+    pub(crate) fn now(&self) -> UnixMillis {
         UnixMillis(self.beginning.0 + self.millis)
     }
 
-    fn wake_at(&mut self, client: usize, at_millis: u64) {
+    pub(crate) fn wake_at(&mut self, client: usize, at_millis: u64) {
         let at = at_millis.max(self.millis);
         if self.wakes[client].is_none_or(|known| at < known) {
             self.wakes[client] = Some(at);
@@ -606,7 +443,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn plan_in(&mut self, wait_millis: u64, happening: Happening) {
+    pub(crate) fn plan_in(&mut self, wait_millis: u64, happening: Happening) {
         self.plan_at(self.millis + wait_millis, happening);
     }
 
@@ -624,10 +461,4 @@ pub(crate) fn broken(client: usize, error: &dyn std::error::Error) -> Violation 
         source = cause.source();
     }
     Violation::Broken { client, reason }
-}
-
-/// What a call or an event is, without what it says, which hangs on the time and on chance.
-fn kind(of: &impl fmt::Debug) -> String {
-    let said = format!("{of:?}");
-    said.chars().take_while(|it| it.is_alphanumeric()).collect()
 }
