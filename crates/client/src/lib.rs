@@ -31,6 +31,8 @@ mod intent;
 mod linking;
 mod local;
 mod perform;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod remote;
 pub mod session;
 mod types;
@@ -41,4 +43,6 @@ pub use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
 pub use error::ClientError;
 pub use events::Events;
 pub use perform::{Token, perform};
+#[cfg(feature = "planted-bugs")]
+pub use planted::Planted;
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};

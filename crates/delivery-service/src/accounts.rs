@@ -5,7 +5,7 @@ mod endings;
 use std::{sync::Arc, time::Duration};
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, KeyPossession, RequestId, UnixMillis, UserId,
+    DeviceCertificate, DeviceId, GroupId, KeyPossession, RequestId, UnixMillis, UserId,
     limits::{
         CERTIFICATE_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, KEY_PACKAGE_REMAINING_MIN, KEY_PACKAGES_MAX,
     },
@@ -122,9 +122,17 @@ impl Accounts {
     }
 
     /// Whether what a device shows of its state is the latest that was seen of it.
-    pub(crate) fn check_instance(&self, device: DeviceId, shown: &Shown) -> Result<bool, Refusal> {
-        let is_latest = self.store.check_instance(device, shown)?;
-        is_latest.ok_or(UNREGISTERED)
+    /// `None` where it is; else the groups of the device, of which that state may not know all.
+    pub(crate) fn check_instance(
+        &self,
+        device: DeviceId,
+        shown: &Shown,
+    ) -> Result<Option<Vec<GroupId>>, Refusal> {
+        match self.store.check_instance(device, shown)? {
+            Some(true) => Ok(None),
+            Some(false) => Ok(Some(self.store.memberships(device)?)),
+            None => Err(UNREGISTERED),
+        }
     }
 
     /// Puts KeyPackages into the device's stock and gives how many it then has. An empty

@@ -1,7 +1,7 @@
 //! One client's process: it runs or it does not, and what is durable outlives it.
 
 use conclave_client::{
-    ClientError, DeviceId, Registration, UnixMillis, UserId,
+    ClientError, DeviceId, Planted, Registration, UnixMillis, UserId,
     session::{Call, Database, Session},
 };
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ const COPIES_MAX: usize = 4;
 
 /// A client's process and its disk.
 pub(crate) struct Machine {
+    bug: Option<Planted>,
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
     process: Process,
@@ -41,10 +42,15 @@ enum Process {
 }
 
 impl Machine {
-    pub(crate) fn new(number: usize, seed: u64, now: UnixMillis) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        number: usize,
+        seed: u64,
+        bug: Option<Planted>,
+        now: UnixMillis,
+    ) -> Result<Self, ClientError> {
         let part = 1 + 2 * number as u64;
         let mut seeds = Dice::new(seed, part);
-        let session = Session::create(
+        let mut session = Session::create(
             Database::in_memory()?,
             &Registration::at("http://here"),
             SERVER,
@@ -52,7 +58,9 @@ impl Machine {
             &Zeroizing::new(seeds.bytes()),
             now,
         )?;
+        bug.into_iter().for_each(|bug| session.plant(bug));
         Ok(Self {
+            bug,
             user: session.user().clone(),
             device: session.device(),
             process: Process::Runs(Box::new(session)),
@@ -95,7 +103,9 @@ impl Machine {
         self.process = match process {
             Process::Crashed(database) => {
                 let seed = Zeroizing::new(self.seeds.bytes());
-                Process::Runs(Box::new(Session::open(database, &seed)?))
+                let mut session = Session::open(database, &seed)?;
+                self.bug.into_iter().for_each(|bug| session.plant(bug));
+                Process::Runs(Box::new(session))
             }
             runs => runs,
         };

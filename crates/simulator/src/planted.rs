@@ -3,12 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use conclave_client::{
-    DeviceId,
+    DeviceId, Planted,
     session::{Call, Rejection, Reply},
 };
 use conclave_rpc::v1::{self, submit_request::Body};
 
-/// What the service does wrong.
+/// What is done wrong: by the service, or by all clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bug {
@@ -20,20 +20,31 @@ pub enum Bug {
     KeyPackageTwice,
     /// It goes on serving the log to who was removed.
     RemovalIgnored,
-    /// It tells every device that its state is the latest, so that one that was put back uses a
-    /// generation again.
+    /// A client uses a generation of its ratchet twice.
     GenerationReused,
+    /// A client merges its Commits before they are accepted.
+    MergedBeforeAccepted,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TwoCommits,
         Self::NotDurable,
         Self::KeyPackageTwice,
         Self::RemovalIgnored,
         Self::GenerationReused,
+        Self::MergedBeforeAccepted,
     ];
+
+    /// What is to be planted in each client.
+    pub(crate) fn in_clients(self) -> Option<Planted> {
+        match self {
+            Self::GenerationReused => Some(Planted::GenerationReused),
+            Self::MergedBeforeAccepted => Some(Planted::MergedBeforeAccepted),
+            _ => None,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -42,6 +53,7 @@ impl Bug {
             Self::KeyPackageTwice => "key-package-twice",
             Self::RemovalIgnored => "removal-ignored",
             Self::GenerationReused => "generation-reused",
+            Self::MergedBeforeAccepted => "merged-before-accepted",
         }
     }
 }
@@ -137,11 +149,6 @@ impl Saboteur {
             (Some(Bug::KeyPackageTwice), _, Ok(Reply::TakeKeyPackages(given))) => {
                 self.taken = Some(given.clone());
                 Ok(Reply::TakeKeyPackages(given))
-            }
-            (Some(Bug::GenerationReused), Call::CheckInstance(_), Ok(_)) => {
-                Ok(Reply::CheckInstance(v1::CheckInstanceResponse {
-                    state: v1::InstanceState::Same.into(),
-                }))
             }
             (_, _, answer) => answer,
         }

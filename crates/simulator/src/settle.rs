@@ -124,8 +124,12 @@ impl World<'_> {
         let history = self.history(client, truth.group)?;
         let user = &self.machines[client].user;
         let stays = truth.stays(user);
-        // What was said before it came back is missing, as far as it had not been read.
-        let came_back = truth.last_rejoined(user);
+        // What was said before it came back is missing, as far as it had not been read; and whoever
+        // finds its folder put back may find itself removed, too.
+        let came_back = match self.machines[client].was_restored {
+            true => u64::MAX,
+            false => truth.last_rejoined(user),
+        };
         let was_there = |at: u64| stays.iter().any(|(from, to)| *from < at && at <= *to);
         if let Some((sequence, _)) = history
             .iter()

@@ -166,7 +166,7 @@ impl World<'_> {
             return Ok(());
         };
         let state = session.state(group).map_err(|it| broken(client, &it))?;
-        if matches!(state, None | Some(State::Removed)) {
+        if matches!(state, None | Some(State::Joining | State::Removed)) {
             return Ok(());
         }
         let (epoch, authenticator) = session.epoch(group).map_err(|it| broken(client, &it))?;

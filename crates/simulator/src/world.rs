@@ -165,7 +165,11 @@ impl<'a> World<'a> {
         // depends on when that is.
         let beginning = UnixMillis::from(SystemTime::now());
         let machines = (0..scenario.clients)
-            .map(|it| Machine::new(it, plan.seed, beginning).map_err(|error| broken(it, &error)))
+            .map(|it| {
+                let planted = bug.and_then(Bug::in_clients);
+                let machine = Machine::new(it, plan.seed, planted, beginning);
+                machine.map_err(|error| broken(it, &error))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Ok(Self {

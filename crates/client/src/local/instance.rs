@@ -2,11 +2,11 @@
 //! with it: a nonce that is drawn anew at each check, and a count of what was encrypted, both
 //! compared with what the service saw last.
 
-use conclave_protocol::UnixMillis;
+use conclave_protocol::{GroupId, Sequence, UnixMillis};
 use conclave_rpc::v1;
 
 use super::{Reason, Tx};
-use crate::{ClientError, Event, Standing};
+use crate::{ClientError, Event, Group, Standing};
 
 /// What came of a check.
 #[derive(Debug)]
@@ -38,23 +38,24 @@ impl Tx<'_> {
         Ok(query.exists([])?)
     }
 
-    /// Takes in what the service knows of this state.
+    /// Takes in what the service knows of this state: where it is behind, the groups that the device
+    /// is a member of.
     pub(crate) fn take_instance(
         &self,
         asked: &v1::CheckInstanceRequest,
-        is_latest: bool,
+        behind: Option<&[GroupId]>,
         now: UnixMillis,
     ) -> Result<Checked, ClientError> {
         if !self.has_instance_question()? || self.instance_question()? != *asked {
             return Ok(Checked::Stale);
         }
-        if is_latest {
+        let Some(memberships) = behind else {
             self.sql.execute(
                 "UPDATE instance SET nonce = next_nonce, next_nonce = NULL, starts_over = 0",
                 [],
             )?;
             return Ok(Checked::Same);
-        }
+        };
         self.sql
             .execute("UPDATE instance SET next_nonce = NULL, starts_over = 1", [])?;
         let mut events = Vec::new();
@@ -64,7 +65,33 @@ impl Tx<'_> {
                 events.extend(self.note_resync(group.id, &reason, now)?);
             }
         }
+        for id in memberships {
+            events.extend(self.find_again(*id, &reason, now)?);
+        }
         Ok(Checked::Copied(events))
+    }
+
+    /// Comes into a group that a later state of this device was in, and this one is not.
+    fn find_again(
+        &self,
+        id: GroupId,
+        reason: &Reason,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        let known = self.group(id)?;
+        if known
+            .as_ref()
+            .is_some_and(|it| it.standing != Standing::Ended)
+        {
+            return Ok(Vec::new());
+        }
+        self.put_group(&Group {
+            id,
+            name: known.as_ref().and_then(|it| it.name.clone()),
+            standing: Standing::Joining,
+            cursor: known.map_or(Sequence(0), |it| it.cursor),
+        })?;
+        self.note_resync(id, reason, now)
     }
 
     /// Counts a message that was encrypted in this transaction.

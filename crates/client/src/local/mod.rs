@@ -51,6 +51,8 @@ pub(crate) struct Local {
     engine: Engine,
     account: Account,
     random: RefCell<ChaCha20Rng>,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) planted: Option<crate::Planted>,
 }
 
 impl Local {
@@ -91,6 +93,8 @@ impl Local {
             engine: Engine::new(device),
             account,
             random: RefCell::new(random),
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         })
     }
 
@@ -119,6 +123,8 @@ impl Local {
             sql: &sql,
             engine: &self.engine,
             random: &self.random,
+            #[cfg(feature = "planted-bugs")]
+            planted: self.planted,
         })?;
         sql.commit()?;
         Ok(value)
@@ -134,6 +140,8 @@ impl Local {
             sql: &sql,
             engine: &self.engine,
             random: &self.random,
+            #[cfg(feature = "planted-bugs")]
+            planted: self.planted,
         })
     }
 }
@@ -143,6 +151,8 @@ pub(crate) struct Tx<'a> {
     sql: &'a Transaction<'a>,
     engine: &'a Engine,
     random: &'a RefCell<ChaCha20Rng>,
+    #[cfg(feature = "planted-bugs")]
+    planted: Option<crate::Planted>,
 }
 
 impl Tx<'_> {

@@ -70,6 +70,8 @@ impl Tx<'_> {
     ) -> Result<Option<Call>, ClientError> {
         match self.engine.encrypt(self, group, content, None) {
             Ok(effects) => {
+                #[cfg(feature = "planted-bugs")]
+                let effects = self.forget_generation(effects);
                 let message = self.apply(effects)?;
                 self.count_encrypted()?;
                 let body = Body::ApplicationMessage(message.clone().into());
@@ -81,6 +83,17 @@ impl Tx<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn forget_generation(
+        &self,
+        mut effects: conclave_engine::Effects<Vec<u8>>,
+    ) -> conclave_engine::Effects<Vec<u8>> {
+        if self.planted == Some(crate::Planted::GenerationReused) {
+            effects.writes = conclave_engine::WriteSet::default();
+        }
+        effects
     }
 
     fn prepare_add(
@@ -267,6 +280,10 @@ impl Tx<'_> {
             group_info,
             ..
         } = self.apply(self.engine.commit(self, group, change, now)?)?;
+        #[cfg(feature = "planted-bugs")]
+        if self.planted == Some(crate::Planted::MergedBeforeAccepted) {
+            self.apply(self.engine.merge_pending(self, group)?)?;
+        }
         let bundle = v1::CommitBundle {
             commit: commit.clone().into(),
             welcome: welcome.unwrap_or_default().into(),

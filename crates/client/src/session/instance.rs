@@ -1,6 +1,6 @@
 //! Before anything else is asked on a connection: whether this device's state is the latest.
 
-use conclave_protocol::UnixMillis;
+use conclave_protocol::{GroupId, UnixMillis};
 use conclave_rpc::v1::{self, InstanceState};
 
 use super::{Call, Session};
@@ -36,14 +36,20 @@ impl Session {
     pub(super) fn take_instance(
         &mut self,
         asked: &v1::CheckInstanceRequest,
-        reply: v1::CheckInstanceResponse,
+        reply: &v1::CheckInstanceResponse,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
         let state = reply.state();
+        let memberships: Vec<GroupId> = reply
+            .group_ids
+            .iter()
+            .filter_map(|id| conclave_rpc::group_id(id).ok())
+            .collect();
+        let behind = (state == InstanceState::Behind).then_some(&memberships[..]);
         let checked = match state {
             InstanceState::Same | InstanceState::Behind => self
                 .local
-                .write(|tx| tx.take_instance(asked, state == InstanceState::Same, now))?,
+                .write(|tx| tx.take_instance(asked, behind, now))?,
             InstanceState::Unspecified => Checked::Stale,
         };
         let share = self.share();

@@ -190,6 +190,12 @@ impl Session {
         Ok(())
     }
 
+    /// Has the session do something wrong from now on.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, bug: crate::Planted) {
+        self.local.planted = Some(bug);
+    }
+
     /// Waits for the service are over: somebody asks for something now.
     pub fn try_now(&mut self) {
         self.service.clear();

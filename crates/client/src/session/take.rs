@@ -38,7 +38,7 @@ impl Session {
         match (call, reply) {
             (Call::Register(_), Reply::Register(_)) => self.local.registered().map(no_events),
             (Call::CheckInstance(asked), Reply::CheckInstance(reply)) => {
-                self.take_instance(asked, reply, now)
+                self.take_instance(asked, &reply, now)
             }
             (Call::PublishKeyPackages(sent), Reply::PublishKeyPackages(reply)) => {
                 self.take_stock(sent, &reply, now).map(no_events)

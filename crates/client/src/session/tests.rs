@@ -23,7 +23,10 @@ fn reopen(session: Session) -> Session {
 fn pass_checks(session: &mut Session) {
     while let Some(call @ Call::CheckInstance(_)) = session.next_call(NOW).unwrap() {
         let state = v1::InstanceState::Same.into();
-        let reply = Reply::CheckInstance(v1::CheckInstanceResponse { state });
+        let reply = Reply::CheckInstance(v1::CheckInstanceResponse {
+            state,
+            ..v1::CheckInstanceResponse::default()
+        });
         session.take_in(&call, Ok(reply), NOW).unwrap();
     }
 }

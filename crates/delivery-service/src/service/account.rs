@@ -66,16 +66,17 @@ impl Service {
         if shown.nonce == shown.next {
             return Err(EdgeError::new("next_nonce", "has to be drawn anew").into());
         }
-        let is_latest = self
+        let behind = self
             .job(move |rooms| rooms.accounts.check_instance(caller, &shown))
             .await?;
-        let state = if is_latest {
-            v1::InstanceState::Same
-        } else {
-            v1::InstanceState::Behind
+        let state = match behind {
+            None => v1::InstanceState::Same,
+            Some(_) => v1::InstanceState::Behind,
         };
+        let groups = behind.into_iter().flatten();
         Ok(Response::new(v1::CheckInstanceResponse {
             state: state.into(),
+            group_ids: groups.map(|id| id.as_bytes().to_vec().into()).collect(),
         }))
     }
 

@@ -217,6 +217,17 @@ impl Store for MemoryStore {
         }))
     }
 
+    fn memberships(&self, device: DeviceId) -> Result<Vec<GroupId>> {
+        let state = self.state();
+        let is_member = |group: &&GroupId| {
+            let ranges = state.groups[*group].members.get(&device);
+            ranges.is_some_and(|ranges| ranges.iter().any(|range| range.to.is_none()))
+        };
+        let mut groups: Vec<_> = state.groups.keys().filter(is_member).copied().collect();
+        groups.sort_unstable();
+        Ok(groups)
+    }
+
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
         let state = self.state();
         let entries = state.groups.get(&group).map(|group| {

@@ -136,6 +136,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Where a log ends, and what of it a device may read, in order; `None` for no such group.
     fn access(&self, group: GroupId, device: DeviceId) -> Result<Option<(Head, Vec<Range>)>>;
 
+    /// The groups that a device is a member of now, in order.
+    fn memberships(&self, device: DeviceId) -> Result<Vec<GroupId>>;
+
     /// Reads entries.
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>>;
 

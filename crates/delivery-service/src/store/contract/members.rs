@@ -154,6 +154,7 @@ pub(super) fn an_invitation_is_for_the_first_who_asks_once(store: &dyn Store) {
         to: Some(Sequence(2)),
     };
     assert_eq!(ranges, [range]);
+    assert_eq!(store.memberships(device(2)).unwrap(), []);
     invitations_are_bounded(store, new);
 }
 
@@ -207,6 +208,7 @@ pub(super) fn what_waits_in_an_epoch_is_given_to_who_comes_in(store: &dyn Store)
         .map(|range| (range.from.0, range.to))
         .collect();
     assert_eq!(places, [(1, Some(Sequence(4))), (4, None)]);
+    assert_eq!(store.memberships(device(1)).unwrap(), [GROUP]);
 }
 
 pub(super) fn one_user_takes_only_so_many_of_a_device(store: &dyn Store) {

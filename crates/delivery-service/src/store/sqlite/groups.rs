@@ -142,6 +142,19 @@ pub(super) fn access(
     Ok(Some((head, ranges)))
 }
 
+pub(super) fn memberships(db: &Connection, device: DeviceId) -> Result<Vec<GroupId>> {
+    let groups = db
+        .prepare_cached(
+            "SELECT group_id FROM membership WHERE device_id = ?1 AND to_sequence IS NULL
+             ORDER BY group_id",
+        )?
+        .query_map([device.as_bytes()], |row| {
+            row.get(0).map(GroupId::from_bytes)
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(groups)
+}
+
 pub(super) fn snapshot(db: &Connection, group: GroupId) -> Result<Option<Snapshot>> {
     let snapshot = db
         .prepare_cached("SELECT applied, state FROM snapshot WHERE group_id = ?1")?

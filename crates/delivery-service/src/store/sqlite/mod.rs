@@ -181,6 +181,10 @@ impl Store for SqliteStore {
         self.read(|db| groups::access(db, group, device))
     }
 
+    fn memberships(&self, device: DeviceId) -> Result<Vec<GroupId>> {
+        self.read(|db| groups::memberships(db, device))
+    }
+
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
         self.read(|db| log::read(db, group, page))
     }

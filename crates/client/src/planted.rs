@@ -1,0 +1,11 @@
+//! Bugs that a simulation plants in a client, to see that its witness finds them. Only where the
+//! feature `planted-bugs` is on, and only where a session is told to.
+
+/// What a session does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// It forgets that it has used a generation of its ratchet (RFC 9420 §9.1), and uses it again.
+    GenerationReused,
+    /// It merges its Commits before they are accepted (RFC 9420 §14).
+    MergedBeforeAccepted,
+}
