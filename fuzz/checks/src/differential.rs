@@ -5,7 +5,7 @@ use openmls::prelude::{MlsMessageIn, tls_codec::DeserializeBytes as _};
 /// take, and what it shares with mls-rs both write again as it was.
 ///
 /// All or none would be too much to ask, since they look at some things at different times: OpenMLS
-/// refuses suites and extensions that it does not know when it decodes, mls-rs looks at the version
+/// refuses suites that it does not know when it decodes, mls-rs looks at the version
 /// later and bounds leaf indices at once; and both may happen in one message.
 pub fn differential(input: &[u8]) {
     let ours = decode::<wire::MlsMessage>(input);
