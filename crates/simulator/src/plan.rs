@@ -6,6 +6,7 @@ use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
+use serde::Deserialize;
 
 use crate::Scenario;
 
@@ -19,7 +20,8 @@ pub struct Plan {
 }
 
 /// Something that happens at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Milliseconds after the world begins.
     pub at_millis: u64,
@@ -28,7 +30,8 @@ pub struct Step {
 }
 
 /// What happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// A client wants something.
     Deed(usize, Deed),
@@ -37,7 +40,8 @@ pub enum What {
 }
 
 /// What a client wants done in a group, both by number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deed {
     /// The group made.
     Create(usize),
@@ -54,7 +58,8 @@ pub enum Deed {
 }
 
 /// What breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// A client's process ends, and starts again so many milliseconds later.
     Crash(usize, u64),
@@ -73,7 +78,7 @@ const GROUPS_AT_MILLIS: u64 = 2_000;
 const DEEDS_FROM_MILLIS: u64 = 5_000;
 
 impl Plan {
-    /// The plan that a seed makes of a scenario.
+    /// The plan that a seed makes of a scenario: its steps where it has some, else drawn ones.
     #[must_use]
     pub fn draw(seed: u64, scenario: &Scenario) -> Self {
         let mut draft = Draft {
@@ -81,6 +86,11 @@ impl Plan {
             scenario,
             members: vec![Vec::new(); scenario.groups],
         };
+        if !scenario.steps.is_empty() {
+            let mut steps = scenario.steps.clone();
+            steps.sort_by_key(|step| step.at_millis);
+            return Self { seed, steps };
+        }
         let mut steps = draft.beginnings();
         let mut moments: Vec<u64> = (0..scenario.deeds).map(|_| draft.moment()).collect();
         // In order, so that deeds are for those who will be members by then.

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::{Deed, Fault, Step, What};
+
 /// A kind of world. In TOML, every field may be left out.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,9 @@ pub struct Scenario {
     pub crashes_per_million_steps: u32,
     /// The network, until it heals.
     pub network: Network,
+    /// What happens, where it is not to be drawn. Clients and groups go by their numbers; group `n`
+    /// is for client `n` to create, as far as there are clients.
+    pub steps: Vec<Step>,
 }
 
 /// A network. Chances are in a thousand.
@@ -64,6 +69,7 @@ impl Default for Scenario {
             seconds: 60,
             crashes_per_million_steps: 2_000,
             network: Network::default(),
+            steps: Vec::new(),
         }
     }
 }
@@ -103,10 +109,35 @@ impl Scenario {
             "chances are in a thousand"
         } else if network.lost > 900 {
             "something has to arrive"
+        } else if !self.steps.iter().all(|step| self.knows(&step.what)) {
+            "a step is about a client or a group that is not there"
         } else {
             return Ok(());
         };
         Err(ScenarioError::Invalid(problem))
+    }
+}
+
+impl Scenario {
+    fn knows(&self, what: &What) -> bool {
+        let (clients, group) = match what {
+            What::Deed(actor, deed) => {
+                let (group, mut others) = match deed {
+                    Deed::Add(group, others) => (*group, others.clone()),
+                    Deed::Remove(group, other) => (*group, vec![*other]),
+                    Deed::Create(group)
+                    | Deed::Update(group)
+                    | Deed::Leave(group)
+                    | Deed::Send(group) => (*group, Vec::new()),
+                };
+                others.push(*actor);
+                (others, group)
+            }
+            What::Fault(Fault::Crash(client, _) | Fault::Restore(client, _)) => (vec![*client], 0),
+            What::Fault(Fault::Partition(clients, _)) => (clients.clone(), 0),
+            What::Fault(Fault::Restart) => (Vec::new(), 0),
+        };
+        clients.iter().all(|client| *client < self.clients) && group < self.groups
     }
 }
 
@@ -126,6 +157,8 @@ mod tests {
             "clients = 2\nmembers = 3",
             "[network]\nlost = 950",
             "seconds = 0",
+            "clients = 2\nmembers = 2\n[[steps]]\nat_millis = 1\nwhat = { fault = { crash = [2, 9] } }",
+            "groups = 1\n[[steps]]\nat_millis = 1\nwhat = { deed = [0, { send = 1 }] }",
         ] {
             assert!(Scenario::from_toml(nonsense).is_err(), "{nonsense}");
         }

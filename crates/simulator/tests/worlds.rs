@@ -44,6 +44,24 @@ fn a_seed_gives_the_same_order_of_events() {
 }
 
 #[test]
+fn the_scenarios_that_come_along_go_well() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let mut scenario = Scenario::from_toml(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        // The long one has its own command.
+        scenario.deeds = scenario.deeds.min(100);
+        scenario.faults = scenario.faults.min(20);
+        scenario.seconds = scenario.seconds.min(100);
+        for seed in 0..3 {
+            let plan = Plan::draw(seed, &scenario);
+            let played = run(&plan, &scenario, None, &mut Trace::default());
+            played.unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
+        }
+    }
+}
+
+#[test]
 fn every_planted_bug_is_found() {
     let scenario = Scenario::default();
     for bug in Bug::ALL {
