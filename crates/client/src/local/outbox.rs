@@ -306,6 +306,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A message was in the log before this state was made, or put back: where, it can't know.
+    pub(crate) fn was_sent_before(&self, group: GroupId, bytes: &[u8]) -> Result<(), ClientError> {
+        let cursor = self.group(group)?.map_or(Sequence(0), |group| group.cursor);
+        match self.row_of(group, bytes)? {
+            Some(row) => self.settle(row, cursor),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn settle(&self, row: i64, at: Sequence) -> Result<(), ClientError> {
         self.sql.execute(
             "UPDATE outbox SET landed = ? WHERE id = ?",

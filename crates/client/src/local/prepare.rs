@@ -301,9 +301,15 @@ impl Tx<'_> {
         message: &[u8],
         completes: bool,
     ) -> Result<Option<Call>, ClientError> {
+        // A message keeps its id however often it is encrypted anew: the service takes it once, even
+        // from a folder that was put back to before it was sent.
+        let request_id = match &body {
+            Body::ApplicationMessage(_) => *item.request_id.as_bytes(),
+            _ => self.random(),
+        };
         let request = v1::SubmitRequest {
             group_id: group.as_bytes().to_vec().into(),
-            request_id: self.random::<16>().to_vec().into(),
+            request_id: request_id.to_vec().into(),
             body: Some(body),
         };
         self.set_submission(item.id, &request.encode_to_vec(), Some(message), completes)?;

@@ -6,6 +6,7 @@ use conclave_protocol::{Epoch, GroupId, Sequence, UnixMillis, limits::KEY_PACKAG
 use conclave_rpc::v1::{self, mailbox_item::Item, submit_request::Body};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
+use tonic::Code;
 
 use super::{Call, Rejection, Reply, Session, Stock, pace::Progress};
 use crate::{
@@ -125,6 +126,17 @@ impl Session {
             (Call::Register(_), _) => self.registration_refused = true,
             (Call::Submit(request), Rejection::WrongEpoch { current, head }) => {
                 return self.take_wrong_epoch(request, *current, *head, now);
+            }
+            // The service has it already, in other bytes (see `local::prepare`).
+            (Call::Submit(request), Rejection::Refused { code, .. })
+                if *code == Code::AlreadyExists =>
+            {
+                let bytes = request.encode_to_vec();
+                self.of_group(&request.group_id, |session, id| {
+                    session.local.write(|tx| tx.was_sent_before(id, &bytes))?;
+                    Ok(Vec::new())
+                })?;
+                self.log_is_due(&request.group_id);
             }
             (Call::Submit(request), _) => {
                 self.give_up(&request.group_id, &request.encode_to_vec(), &reason)?;
