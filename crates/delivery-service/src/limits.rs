@@ -99,6 +99,10 @@ pub(crate) const STREAMS_PER_DEVICE_MAX: usize = 4;
 /// Connections that read the database at one moment.
 pub(crate) const READERS_MAX: usize = 8;
 
+/// KiB of pages that a connection which reads keeps to itself: the upper part of the trees. What is
+/// below, the system keeps once for all of them.
+pub(crate) const READER_CACHE_KIB: i64 = 256;
+
 /// Writes that wait for their turn: more than there are jobs, so that only a defect reaches it.
 pub(crate) const WRITES_QUEUED_MAX: usize = 4 * JOBS_MAX;
 

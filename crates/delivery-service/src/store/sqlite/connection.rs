@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 
 use super::super::Result;
-use crate::limits::{DATABASE_BUSY_TIMEOUT, READERS_MAX, STATEMENTS_MAX};
+use crate::limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, READERS_MAX, STATEMENTS_MAX};
 
 /// Each entry brings the schema from the version of its place to the next.
 const MIGRATIONS: &[&str] = &[
@@ -126,6 +126,8 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
+        // Below zero it is in KiB, above in pages.
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(connection)
     }
