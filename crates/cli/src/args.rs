@@ -71,10 +71,38 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Device,
     },
+    /// Write your identity key down, so that you can come back when every device is lost
+    Recovery {
+        #[command(subcommand)]
+        command: Recovery,
+    },
+    /// Come back with a recovery phrase, in an empty home, after you lost every device
+    ///
+    /// Asks for the phrase on the standard input. The new device comes into your groups and reads what
+    /// is said from then on; what was said before is on the lost devices only.
+    Recover {
+        /// Your name at the server
+        name: String,
+        /// The server's address
+        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+        server: String,
+        /// The certificate (PEM) that certifies the server's, where browsers would not know it
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        ca: Option<PathBuf>,
+        /// The registration code, where your name was deleted and the server asks for one
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+        /// Shut all your other devices out, for good, once this one is in your groups
+        #[arg(long)]
+        revoke_others: bool,
+    },
     /// Show the digits that you and another user compare, to see that nobody stands between you
     Verify {
         /// A user whom you share a group with
         user: String,
+        /// Show the QR code even where there seems to be no room for it
+        #[arg(long)]
+        qr: bool,
     },
     /// Send a line of text to a group
     Send {
@@ -239,11 +267,22 @@ pub(crate) enum Device {
     /// List your devices
     List,
     /// On a new device, in an empty home: show its code
-    Code,
+    Code {
+        /// Show the QR code even where there seems to be no room for it
+        #[arg(long)]
+        qr: bool,
+    },
     /// On your first device: let in the device that showed this code, and show what it needs
     Link {
         /// What `conclave device code` showed
         code: String,
+        /// Hand your identity key over as well, readable by that device alone: it can then link and
+        /// revoke devices, this one too. Should it be lost, revoking it does not take the key back
+        #[arg(long)]
+        hand_over_identity: bool,
+        /// Show the QR code even where there seems to be no room for it
+        #[arg(long)]
+        qr: bool,
     },
     /// On the new device: register with what your first device showed
     Join {
@@ -259,11 +298,17 @@ pub(crate) enum Device {
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
     },
-    /// On your first device: shut another device out, for good
+    /// On a device with your identity key: shut another device out, for good
     Revoke {
         /// Its id, or the beginning of it
         device: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Recovery {
+    /// Show your recovery phrase: 24 words to be written down and kept from everybody else
+    Show,
 }
 
 #[derive(Debug, Subcommand)]

@@ -42,6 +42,8 @@ pub(crate) async fn register(
     let client = Client::register_with(home, name, registration).await?;
     let text = format!("registered as {}", client.user());
     output.show(&text, &identity(&client))?;
+    output
+        .remark("`conclave recovery show` has words to write down, should you lose this device")?;
     Ok(())
 }
 

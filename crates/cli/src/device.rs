@@ -15,16 +15,23 @@ use crate::{
 pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow::Result<()> {
     match command {
         Device::List => list(home, output).await,
-        Device::Code => {
+        Device::Code { qr } => {
             let code = Client::begin_link(home)?;
-            output.show(&code, &json!({ "code": code }))?;
+            output.code(&code, &code, &json!({ "code": code }), qr)?;
             output.remark("give this to `conclave device link` on your first device")?;
             Ok(())
         }
-        Device::Link { code } => {
+        Device::Link {
+            code,
+            hand_over_identity,
+            qr,
+        } => {
             let client = Client::open(home)?;
-            let answer = client.link(&code).await?;
-            output.show(&answer, &json!({ "answer": answer }))?;
+            let answer = match hand_over_identity {
+                true => client.link_with_identity(&code).await?,
+                false => client.link(&code).await?,
+            };
+            output.code(&answer, &answer, &json!({ "answer": answer }), qr)?;
             output.remark(
                 "give this to `conclave device join` on the new device; it comes into your groups \
                  with the next command here",
@@ -58,16 +65,24 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
 }
 
 /// What a user compares with another.
-pub(crate) async fn verify(home: &Path, user: &str, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn verify(
+    home: &Path,
+    user: &str,
+    qr: bool,
+    output: &Output,
+) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let user = client.user_named(user)?;
     let digits = client.safety_number(&user).await?;
-    output.show(&digits, &json!({ "user": user.as_str(), "digits": digits }))?;
+    let value = json!({ "user": user.as_str(), "digits": digits });
+    output.code(&digits, &digits.replace(' ', ""), &value, qr)?;
     Ok(())
 }
 
 async fn list(home: &Path, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
+    // Where the server is away, what is known here is shown.
+    let synced = sync(&client).await;
     for device in client.devices().await? {
         let is_this = device == client.device();
         let text = format!("{device}{}", if is_this { " (this one)" } else { "" });
@@ -76,6 +91,7 @@ async fn list(home: &Path, output: &Output) -> anyhow::Result<()> {
             &json!({ "device": device.to_string(), "this": is_this }),
         )?;
     }
+    synced?;
     Ok(())
 }
 

@@ -38,6 +38,12 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
             "The new device shows its code with `conclave device code`; your first device answers \
              with `conclave device link CODE`, and the new one takes that with `conclave device join`."
         }
+        ClientError::NotListed => {
+            "Run any command on the other device while the server can be reached, then this one again."
+        }
+        ClientError::OtherPhrase(_) => {
+            "Is it another user's, or was the name registered anew by somebody else since?"
+        }
         ClientError::IdentityChanged(_) => {
             "Somebody may be pretending to be this user. Nothing was changed."
         }

@@ -8,6 +8,8 @@ mod demo;
 mod device;
 mod hints;
 mod output;
+mod qr;
+mod recovery;
 mod serve;
 
 use std::process::ExitCode;
@@ -65,7 +67,18 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         Command::Whoami => chat::whoami(&args.home, output),
         Command::Group { command } => chat::group(&args.home, command, output).await,
         Command::Device { command } => device::run(&args.home, command, output).await,
-        Command::Verify { user } => device::verify(&args.home, &user, output).await,
+        Command::Verify { user, qr } => device::verify(&args.home, &user, qr, output).await,
+        Command::Recovery { command } => recovery::run(&args.home, &command, output).await,
+        Command::Recover {
+            name,
+            server,
+            ca,
+            code,
+            revoke_others,
+        } => {
+            let registration = chat::registration(server, ca, code)?;
+            recovery::recover(&args.home, name, &registration, revoke_others, output).await
+        }
         Command::Send { group, text } => chat::send(&args.home, &group, &text, output).await,
         Command::Read(read) => chat::read(&args.home, &read, output).await,
     }

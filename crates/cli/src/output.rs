@@ -1,12 +1,12 @@
 //! What commands print: text for people, or JSON, one object a line, for programs.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use conclave_client::{Entry, EntryKind, UnixMillis, UserId};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
-use crate::hints;
+use crate::{hints, qr};
 
 pub(crate) struct Output {
     json: bool,
@@ -24,6 +24,18 @@ impl Output {
         } else {
             line(text)
         }
+    }
+
+    /// Prints one thing that is copied or compared, for people with `code` as a QR code before it: in a
+    /// terminal with room for it, or where it `must`.
+    pub(crate) fn code(&self, text: &str, code: &str, value: &Value, must: bool) -> io::Result<()> {
+        if !self.json
+            && let Some(square) = qr::square(code)
+            && (must || (io::stdout().is_terminal() && square.fits()))
+        {
+            line(square.text())?;
+        }
+        self.show(text, value)
     }
 
     /// A remark for people that is no data.

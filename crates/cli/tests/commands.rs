@@ -2,111 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::{
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use common::{Person, Server, complains, conclave};
 use serde_json::Value;
-use tempfile::TempDir;
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data: &Path, extra: &[&str]) -> Self {
-        let mut child = conclave()
-            .args(["serve", "--data"])
-            .arg(data)
-            .args(if extra.is_empty() {
-                &["--listen", "127.0.0.1:0"]
-            } else {
-                extra
-            })
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .expect(&line)
-            .to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Person {
-    home: PathBuf,
-}
-
-impl Person {
-    fn new(folder: &TempDir, name: &str, url: &str) -> Self {
-        let person = Self {
-            home: folder.path().join(name),
-        };
-        let text = person.says(&["register", name, "--server", url]);
-        assert_eq!(text.trim(), format!("registered as {name}@localhost"));
-        person
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        conclave()
-            .arg("--home")
-            .arg(&self.home)
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn says(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Vec<Value> {
-        let text = self.says(&[args, &["--json"]].concat());
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect(line))
-            .collect()
-    }
-}
-
-fn conclave() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
-    command.env_remove("CONCLAVE_HOME").stdin(Stdio::null());
-    command
-}
-
-/// Fails with a sentence on the error stream that says all of `parts`, and prints nothing else.
-fn complains(output: &Output, parts: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "did not fail; said {said}");
-    assert!(said.starts_with("error: "), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    for part in parts {
-        assert!(said.contains(part), "\"{part}\" is not in: {said}");
-    }
-}
 
 #[test]
 fn two_people_chat() {
@@ -390,51 +296,4 @@ fn completions_name_the_commands() {
             "{shell}"
         );
     }
-}
-
-#[test]
-fn a_second_device_is_linked_by_codes_and_revoked() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
-    bob.says(&["read", "club"]);
-
-    let tablet = Person {
-        home: folder.path().join("tablet"),
-    };
-    let first = |value: Vec<Value>, key: &str| value[0][key].as_str().unwrap().to_owned();
-    let code = first(tablet.json(&["device", "code"]), "code");
-    let answer = first(alice.json(&["device", "link", &code]), "answer");
-    let join = ["device", "join", &answer, "--server", &server.url];
-    complains(
-        &bob.run(&["device", "link", &answer]),
-        &["no code", "conclave device code"],
-    );
-    assert!(tablet.says(&join).contains("a device of alice@localhost"));
-    // The first device lets it in with its next command.
-    alice.says(&["group", "list"]);
-    tablet.says(&["send", "club", "from the tablet"]);
-    assert!(
-        bob.says(&["read", "club"])
-            .contains("alice: from the tablet")
-    );
-    let digits = alice.says(&["verify", "bob"]);
-    assert_eq!(tablet.says(&["verify", "bob"]), digits);
-    assert_eq!(bob.says(&["verify", "alice"]), digits);
-    let roster = ["group", "fingerprint", "club"];
-    assert_eq!(alice.says(&roster), bob.says(&roster));
-
-    let devices = alice.json(&["device", "list"]);
-    assert_eq!(devices.len(), 2);
-    let other = devices.iter().find(|it| it["this"] == false).unwrap();
-    let id = other["device"].as_str().unwrap();
-    complains(&alice.run(&["device", "revoke", "zz"]), &["device list"]);
-    alice.says(&["device", "revoke", &id[..8]]);
-    let members = bob.json(&["group", "members", "club"]);
-    let of_alice = members.iter().find(|it| it["user"] == "alice@localhost");
-    assert_eq!(of_alice.unwrap()["devices"].as_array().unwrap().len(), 1);
-    assert!(!tablet.run(&["send", "club", "still here"]).status.success());
 }

@@ -16,6 +16,10 @@ use crate::{
     session::{Call, Database, IntentId, Rejection, Session},
 };
 
+/// Requests until a device is registered: one, or a few where it takes the place of others and those
+/// change their list meanwhile.
+const STEPS_TO_REGISTER_MAX: usize = 16;
+
 /// One device of a user: its durable state in a home folder, and its connection to the service.
 ///
 /// Cloning gives another handle to the same device. Several programs may use one home at the same
@@ -54,17 +58,7 @@ impl Client {
         name: &str,
         registration: &Registration,
     ) -> Result<Self, ClientError> {
-        let server_name = match Database::open(home).and_then(|it| Session::open(it, &seed())) {
-            // What this home holds decides before the network is asked.
-            Ok(session) if session.is_registered() => {
-                return Err(ClientError::AlreadyRegistered(session.user().to_string()));
-            }
-            Ok(_) | Err(ClientError::NotRegistered) => {
-                UserId::new(name, "localhost")?;
-                remote::server_name(&registration.server, registration.authority.as_deref()).await?
-            }
-            Err(error) => return Err(error),
-        };
+        let server_name = server_name(home, name, registration).await?;
         let database = Database::create(home)?;
         let session = Session::create(database, registration, &server_name, name, &seed(), now())?;
         Self::new(home, session)?
@@ -113,26 +107,57 @@ impl Client {
 
     /// Has the service know the device.
     async fn make_known(&self, has_code: bool) -> Result<(), ClientError> {
-        let call = self.session(|session| session.next_call(now())).await?;
-        let Some(call @ Call::Register(_)) = call else {
-            return Ok(());
-        };
-        let reply = self.inner.remote.perform(&call).await;
-        let refused = reply.as_ref().err().cloned();
-        self.session(move |session| session.take_in(&call, reply, now()))
-            .await?;
-        match refused {
-            None => Ok(()),
-            Some(Rejection::Refused {
-                code: Code::AlreadyExists,
-                ..
-            }) => Err(ClientError::NameTaken(self.user().name().to_owned())),
-            Some(Rejection::Refused {
-                code: Code::PermissionDenied,
-                ..
-            }) => Err(ClientError::CodeRefused(has_code)),
-            Some(rejection) => Err(rejection.into_error(&self.inner.remote.url)),
+        for _ in 0..STEPS_TO_REGISTER_MAX {
+            let Some(call) = self.next_before_known().await? else {
+                return Ok(());
+            };
+            let is_registration = matches!(call, Call::Register(_));
+            let reply = self.inner.remote.perform(&call).await;
+            let refused = reply.as_ref().err().cloned();
+            self.session(move |session| session.take_in(&call, reply, now()))
+                .await?;
+            match refused {
+                None => {}
+                // What is wrong with a list shows when the device registers.
+                Some(refused) if !is_registration && refused.is_answer() => {}
+                Some(Rejection::StaleList(_)) => {}
+                Some(Rejection::Refused {
+                    code: Code::AlreadyExists,
+                    ..
+                }) => return Err(ClientError::NameTaken(self.user().name().to_owned())),
+                Some(Rejection::Refused {
+                    code: Code::PermissionDenied,
+                    ..
+                }) => return Err(self.not_let_in(has_code).await?),
+                Some(rejection) => return Err(rejection.into_error(&self.inner.remote.url)),
+            }
         }
+        Err(ClientError::Protocol(
+            "one newer device list after the other".into(),
+        ))
+    }
+
+    /// Why the service does not register this device.
+    async fn not_let_in(&self, has_code: bool) -> Result<ClientError, ClientError> {
+        self.session(move |session| {
+            Ok(if session.account().is_linked() {
+                ClientError::NotListed
+            } else {
+                ClientError::CodeRefused(has_code)
+            })
+        })
+        .await
+    }
+
+    async fn next_before_known(&self) -> Result<Option<Call>, ClientError> {
+        self.session(|session| {
+            if session.is_registered() {
+                return Ok(None);
+            }
+            session.try_now();
+            session.next_call(now())
+        })
+        .await
     }
 
     /// The user.
@@ -372,5 +397,24 @@ impl Client {
         })
         .await
         .map_err(|_| ClientError::ShuttingDown)?
+    }
+}
+
+/// The name of the server where somebody is about to be registered in a home.
+pub(crate) async fn server_name(
+    home: &Path,
+    name: &str,
+    registration: &Registration,
+) -> Result<String, ClientError> {
+    match Database::open(home).and_then(|it| Session::open(it, &seed())) {
+        // What this home holds decides before the network is asked.
+        Ok(session) if session.is_registered() => {
+            Err(ClientError::AlreadyRegistered(session.user().to_string()))
+        }
+        Ok(_) | Err(ClientError::NotRegistered) => {
+            UserId::new(name, "localhost")?;
+            remote::server_name(&registration.server, registration.authority.as_deref()).await
+        }
+        Err(error) => Err(error),
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use conclave_protocol::DeviceId;
 
 use crate::{
-    Client, ClientError, Registration,
+    Client, ClientError, Recovery, RecoveryPhrase, Registration,
+    client::server_name,
     entropy::{now, seed},
     session::{Database, Session},
 };
@@ -25,13 +26,65 @@ impl Client {
     /// [`events`](Self::events) are followed.
     ///
     /// # Errors
-    /// [`ClientError::LinkCode`], [`ClientError::NoIdentityKey`].
+    /// [`ClientError::LinkCode`], [`ClientError::NoIdentityKey`], [`ClientError::DeviceList`].
     pub async fn link(&self, code: &str) -> Result<String, ClientError> {
         let code = code.to_owned();
         let answer = self.session(move |session| session.link(&code, now()));
         let answer = answer.await?;
         self.publish_now().await?;
         Ok(answer)
+    }
+
+    /// Like [`Self::link`], and hands the user's identity key over to that device, sealed so that no
+    /// other can read it. It can then link and revoke devices too. Whoever gets hold of such a device
+    /// can be the user for good: revoking it does not take the key back.
+    ///
+    /// # Errors
+    /// Those of [`Self::link`].
+    pub async fn link_with_identity(&self, code: &str) -> Result<String, ClientError> {
+        let code = code.to_owned();
+        let answer = self.session(move |session| session.link_with_identity(&code, now()));
+        let answer = answer.await?;
+        self.publish_now().await?;
+        Ok(answer)
+    }
+
+    /// The user's identity key as words to be written down, for [`Self::recover`].
+    ///
+    /// # Errors
+    /// [`ClientError::NoIdentityKey`].
+    pub async fn recovery_phrase(&self) -> Result<RecoveryPhrase, ClientError> {
+        self.session(|session| session.recovery_phrase()).await
+    }
+
+    /// Makes, in a new home, a device that takes the place of lost ones. It comes into the user's
+    /// groups at the next [`sync`](Self::sync), or while [`events`](Self::events) are followed, and
+    /// reads what is said from then on. The other devices are revoked after that, where this is
+    /// wanted. What was cut off is taken up again by the same call.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherPhrase`] where the name belongs to another identity key, and those of
+    /// [`Self::register_with`].
+    pub async fn recover(
+        home: &Path,
+        registration: &Registration,
+        recovery: &Recovery,
+    ) -> Result<Self, ClientError> {
+        let server_name = server_name(home, &recovery.name, registration).await?;
+        let database = Database::create(home)?;
+        let session = Session::recover(
+            database,
+            registration,
+            &server_name,
+            recovery,
+            &seed(),
+            now(),
+        )?;
+        let client = Self::new(home, session)?;
+        match client.introduced(registration.code.is_some()).await {
+            Err(ClientError::NameTaken(name)) => Err(ClientError::OtherPhrase(name)),
+            introduced => introduced,
+        }
     }
 
     /// Registers the device that [`Self::begin_link`] began, with what the other one showed.

@@ -77,12 +77,26 @@ pub enum ClientError {
     /// A device was added that its user's device list does not name.
     #[error("a device of {0} was added that their list of devices does not name")]
     Unlisted(String),
+    /// The service has no list that names this device.
+    #[error(
+        "the server has not heard of this device yet: your other device tells it when it is online"
+    )]
+    NotListed,
     /// A text for linking is none, or is for another device.
     #[error("this is no code for linking this device; copy it again, all of it")]
     LinkCode,
     /// This device does not hold the user's identity key.
-    #[error("only a device that holds your identity key can do this; your first device does")]
+    #[error(
+        "only a device that holds your identity key can do this: your first device, or one that it \
+         was handed to"
+    )]
     NoIdentityKey,
+    /// The words are no recovery phrase.
+    #[error("this is no recovery phrase: 24 words in the order in which they were shown")]
+    Phrase,
+    /// The recovery phrase is another user's.
+    #[error("this is not the recovery phrase of {0}")]
+    OtherPhrase(String),
     /// The user has no such other device.
     #[error("you have no other device of this id")]
     UnknownDevice,

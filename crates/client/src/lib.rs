@@ -33,6 +33,7 @@ mod local;
 mod perform;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod recovery;
 mod remote;
 pub mod session;
 mod types;
@@ -45,4 +46,5 @@ pub use events::Events;
 pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
+pub use recovery::{Recovery, RecoveryPhrase};
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};

@@ -53,6 +53,10 @@ where
             let asked = service.fetch_device_lists(with(request, token));
             Reply::FetchDeviceLists(asked.await?.into_inner())
         }
+        Call::FindGroups(request) => {
+            let asked = service.find_groups(with(request, token));
+            Reply::FindGroups(asked.await?.into_inner())
+        }
         Call::TakeKeyPackages(request) => {
             let asked = service.take_key_packages(with(request, token));
             Reply::TakeKeyPackages(asked.await?.into_inner())

@@ -79,7 +79,10 @@ impl Remote {
     /// Asks the service what a session wants to know or done.
     pub(crate) async fn perform(&self, call: &Call) -> Result<Reply, Rejection> {
         let answered = match call {
-            Call::Register(_) => self.retry(|| perform(&self.service, None, call)).await,
+            // The identity key signs a device list, and a device that is not known yet may publish one.
+            Call::Register(_) | Call::PublishDeviceList(_) => {
+                self.retry(|| perform(&self.service, None, call)).await
+            }
             _ => {
                 self.authorised(|token| perform(&self.service, Some(token), call))
                     .await

@@ -29,18 +29,7 @@ fn with_tablet() -> (Table, GroupId, usize) {
 }
 
 fn link(table: &mut Table, old: usize) -> usize {
-    let (database, seed) = (Database::in_memory().unwrap(), table.seed());
-    let code = Session::begin_link(&database, &seed).unwrap();
-    // A program that died in between shows the same code.
-    let again = Session::begin_link(&database, &table.seed()).unwrap();
-    assert_eq!(code, again);
-    let now = table.now;
-    let answer = table.session(old).link(&code, now).unwrap();
-    let seed = table.seed();
-    let session = Session::finish_link(database, &at(), &answer, &seed).unwrap();
-    let seat = table.seat_of(session);
-    table.seats.push(seat);
-    table.seats.len() - 1
+    table.link(old, Session::link).unwrap()
 }
 
 #[test]

@@ -9,8 +9,8 @@ mod table;
 use std::{slice, sync::atomic::Ordering};
 
 use conclave_client::{
-    ClientError, GroupId, Registration, UserId,
-    session::{Call, Database, Rejection, Session, State},
+    ClientError, GroupId, UserId,
+    session::{Call, Rejection, Session, State},
 };
 use table::{Answer, Death, Meddler, Table};
 
@@ -242,15 +242,7 @@ fn updating_in_a_race() {
 const TABLET: usize = 4;
 
 fn link_tablet(table: &mut Table) -> Result<(), ClientError> {
-    let (database, seed) = (Database::in_memory().unwrap(), table.seed());
-    let code = Session::begin_link(&database, &seed).unwrap();
-    let now = table.now;
-    let answer = table.session(ALICE).link(&code, now)?;
-    let at = Registration::at("http://here");
-    let session = Session::finish_link(database, &at, &answer, &table.seed()).unwrap();
-    let seat = table.seat_of(session);
-    table.seats.push(seat);
-    Ok(())
+    table.link(ALICE, Session::link).map(drop)
 }
 
 #[test]
@@ -258,6 +250,36 @@ fn linking() {
     let operation = Operation {
         start: |table, _| link_tablet(table),
         members: &[ALICE, BOB, CAROL, TABLET],
+        ..PLAIN
+    };
+    operation.survives_all_faults();
+}
+
+#[test]
+fn handing_the_identity_key_over() {
+    for victim in [ALICE, TABLET] {
+        let operation = Operation {
+            victim,
+            before: |table| {
+                table.link(ALICE, Session::link_with_identity).unwrap();
+            },
+            start: |_, _| Ok(()),
+            members: &[ALICE, BOB, CAROL, TABLET],
+            ..PLAIN
+        };
+        operation.survives_all_faults();
+    }
+}
+
+#[test]
+fn recovering() {
+    let operation = Operation {
+        before: |table| {
+            let phrase = table.session(ALICE).recovery_phrase().unwrap();
+            table.recover("alice", phrase, true).unwrap();
+            // The new device sits where the lost one did.
+            table.seats.swap_remove(ALICE);
+        },
         ..PLAIN
     };
     operation.survives_all_faults();

@@ -135,6 +135,12 @@ impl Accounts {
         }
     }
 
+    /// The groups that a device may join because others of its user are there.
+    pub(crate) fn groups_of_user(&self, device: DeviceId) -> Result<Vec<GroupId>, Refusal> {
+        let user = self.registered(device)?.address.user;
+        Ok(self.store.groups_of_user(&user)?)
+    }
+
     /// Puts KeyPackages into the device's stock and gives how many it then has. An empty
     /// `last_resort` leaves that one as it is.
     pub(crate) fn publish(

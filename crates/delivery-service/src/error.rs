@@ -160,7 +160,12 @@ pub(crate) enum Refusal {
     Taken(&'static str),
     /// A device list of this version is there, which is not earlier than the one that came.
     #[error("the user has a device list of this version or a later one")]
-    StaleList(u64),
+    StaleList {
+        /// Its version.
+        version: u64,
+        /// The list that is there, encoded; only its user asks.
+        list: Vec<u8>,
+    },
     /// There is no room, for now.
     #[error("{0}")]
     Busy(&'static str),

@@ -25,9 +25,12 @@ impl From<Refusal> for Status {
                 first_kept_sequence: first_kept.0,
             })
             .into_status(text),
-            Refusal::StaleList(current_version) => {
-                ErrorDetail::StaleDeviceList(v1::StaleDeviceList { current_version })
-                    .into_status(text)
+            Refusal::StaleList { version, list } => {
+                ErrorDetail::StaleDeviceList(v1::StaleDeviceList {
+                    current_version: version,
+                    device_list: list.into(),
+                })
+                .into_status(text)
             }
             Refusal::Taken(_) => Self::already_exists(text),
             Refusal::TooOften(wait) => retry_after(wait).into_status(text),

@@ -181,23 +181,29 @@ async fn a_revoked_device_does_not_come_back() {
         .await
         .unwrap();
     let (_tablets, seen_by_tablet) = follow(&mut tablet).await;
+    let (kept, tree) = tablet.opening().await.unwrap();
     publish_list(&world, 2, &[&phone], ALICE).await.unwrap();
     publish_list(&world, 2, &[&phone], ALICE).await.unwrap();
     let stale = publish_list(&world, 1, &[&phone, &tablet], ALICE).await;
-    let detail = v1::StaleDeviceList { current_version: 2 };
-    assert_eq!(
-        ErrorDetail::of(&stale.unwrap_err()),
-        Some(ErrorDetail::StaleDeviceList(detail))
-    );
+    let Some(ErrorDetail::StaleDeviceList(detail)) = ErrorDetail::of(&stale.unwrap_err()) else {
+        panic!("another detail");
+    };
+    // What the next list can be made from, whoever made this one.
+    let newest = DeviceList::from_bytes(&detail.device_list).unwrap();
+    assert_eq!((detail.current_version, newest.version()), (2, 2));
     let forged = publish_list(&world, 3, &[&phone, &tablet], 501).await;
     assert_eq!(forged.unwrap_err().code(), Code::Unauthenticated);
     let list = fetch_list(&mut bob, "alice@localhost").await.unwrap();
     assert_eq!((list.version(), list.devices().count()), (2, 1));
 
-    // Not by its stream, its token, its certificate, or by another's Commit.
+    // Not by its stream, its token, its certificate, a GroupInfo of the very epoch that it kept, or by
+    // another's Commit.
     assert_eq!(end(seen_by_tablet).await, Code::Unauthenticated);
     let refused = tablet.come_in().await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
+    let joined = tablet.external_commit(&kept, &tree);
+    let refused = tablet.submit_new(common::bundle(&joined.value)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
     let challenge = tablet.challenge().await;
     let answer = challenge.answer(&tablet.key);
     let refused = tablet.answer(&challenge, answer).await.unwrap_err();

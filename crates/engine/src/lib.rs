@@ -7,6 +7,7 @@
 //!
 //! A Commit is made and kept as pending, submitted, and merged only when the service has accepted
 //! it. All that a group's log holds goes through [`Engine::process`], in the order of the log.
+//! Outside of groups, [`seal`] is for what one device of a user hands to another.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod engine;
 mod error;
 mod key_package;
 mod profile;
+mod seal;
 mod state;
 mod storage;
 mod types;
@@ -25,6 +27,7 @@ pub use device::Device;
 pub use engine::Engine;
 pub use error::{EngineError, RuleViolation};
 pub use key_package::KeyPackage;
+pub use seal::{SealingKey, seal};
 pub use state::{Effects, MemoryState, State, StateError, WriteSet};
 pub use types::{
     Change, CreatedGroup, JoinedGroup, Member, Opening, PreparedCommit, Processed, ProposalKind,

@@ -7,7 +7,7 @@ use conclave_protocol::{
     limits::DEVICE_LISTS_PER_FETCH_MAX,
 };
 use conclave_rpc::v1;
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Tx;
 use crate::{ClientError, Standing, intent::Intent};
@@ -30,7 +30,7 @@ impl Tx<'_> {
     }
 
     /// Of these users, those whose list may have changed since it was last asked for.
-    pub(super) fn stale_lists(
+    pub(crate) fn stale_lists(
         &self,
         users: &[&UserId],
         now: UnixMillis,
@@ -59,12 +59,10 @@ impl Tx<'_> {
             let Ok(user) = given.user.parse::<UserId>() else {
                 continue;
             };
-            self.sql.execute(
-                "INSERT INTO device_lists VALUES (?, 0, NULL, ?)
-                 ON CONFLICT (user) DO UPDATE SET read_millis = excluded.read_millis",
-                (user.as_str(), millis(now)),
-            )?;
-            if let Ok(list) = DeviceList::from_bytes(&given.device_list)
+            self.note_read(&user, now)?;
+            if user == self.own_certificate().address().user {
+                self.take_own_list(&given.device_list, now)?;
+            } else if let Ok(list) = DeviceList::from_bytes(&given.device_list)
                 && *list.user() == user
                 && self.is_identity_key(&user, list.identity_key())?
             {
@@ -91,48 +89,126 @@ impl Tx<'_> {
 
     /// Whether a user's newest list names a device; any will do where there is no list.
     pub(super) fn is_listed(&self, certificate: &DeviceCertificate) -> Result<bool, ClientError> {
+        let (address, key) = (certificate.address(), certificate.claims().signature_key);
+        if address.user == self.own_certificate().address().user {
+            let mut changes = self.device_changes()?.into_iter();
+            if let Some((_, changed)) = changes.find(|(device, _)| *device == address.device) {
+                return Ok(changed == Some(key));
+            }
+        }
         let list = self.device_list(&certificate.address().user)?;
         Ok(list.is_none_or(|list| list.names(certificate)))
     }
 
-    /// This user's devices, this one among them.
+    /// This user's devices, this one among them, as they will be once the service has all changes.
     pub(crate) fn own_devices(&self) -> Result<BTreeMap<DeviceId, VerifyingKey>, ClientError> {
         let own = self.own_certificate();
-        Ok(match self.device_list(&own.address().user)? {
+        let mut devices = match self.device_list(&own.address().user)? {
             Some(list) => list.devices().map(|(id, key)| (id, *key)).collect(),
             None => BTreeMap::from([(own.address().device, own.claims().signature_key)]),
-        })
+        };
+        for (device, key) in self.device_changes()? {
+            match key {
+                Some(key) => devices.insert(device, key),
+                None => devices.remove(&device),
+            };
+        }
+        Ok(devices)
     }
 
-    /// Makes the next list of this user's devices, to be published.
-    pub(crate) fn change_devices(
+    /// Notes that this user has another device from now on, or one less where it has no key. The
+    /// next list says so.
+    pub(crate) fn change_device(
         &self,
-        devices: BTreeMap<DeviceId, VerifyingKey>,
-        identity: &SigningKey,
+        device: DeviceId,
+        key: Option<&VerifyingKey>,
     ) -> Result<(), ClientError> {
+        change_device(self.sql, device, key)
+    }
+
+    /// The list that is to be published: the newest one that is known, with all changes. The same
+    /// changes to the same list give the same bytes.
+    pub(crate) fn list_to_publish(
+        &self,
+        identity: &SigningKey,
+    ) -> Result<Option<DeviceList>, ClientError> {
+        if !self.has_device_changes()? {
+            return Ok(None);
+        }
         let user = &self.own_certificate().address().user;
         let version = self.device_list(user)?.map_or(0, |list| list.version());
+        let devices = self.own_devices()?;
         let list = DeviceList::issue(user.clone(), version + 1, devices, identity)?;
+        Ok(Some(list))
+    }
+
+    /// Whether there is something that the next list of this user has to say.
+    pub(crate) fn has_device_changes(&self) -> Result<bool, ClientError> {
+        let mut query = self.sql.prepare_cached("SELECT 1 FROM device_changes")?;
+        Ok(query.exists([])?)
+    }
+
+    /// Keeps a list of this user that the service has, and forgets the changes that it says. Says
+    /// whether it is later than what was known.
+    pub(crate) fn take_own_list(&self, list: &[u8], now: UnixMillis) -> Result<bool, ClientError> {
+        let user = &self.own_certificate().address().user;
+        let Ok(list) = DeviceList::from_bytes(list) else {
+            return Ok(false);
+        };
+        if list.user() != user || !self.is_identity_key(user, list.identity_key())? {
+            return Ok(false);
+        }
+        let known = self.device_list(user)?.map_or(0, |list| list.version());
+        if list.version() <= known {
+            return Ok(false);
+        }
+        self.note_read(user, now)?;
         self.keep_list(&list)?;
+        let said: BTreeMap<_, _> = list.devices().collect();
+        for (device, key) in self.device_changes()? {
+            if said.get(&device).copied() == key.as_ref() {
+                self.drop_change(device)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives up new devices, of which there is one too many. Revocations stay.
+    pub(crate) fn drop_new_devices(&self) -> Result<(), ClientError> {
         self.sql.execute(
-            "INSERT OR REPLACE INTO publishing VALUES (1, ?)",
-            [list.to_bytes()],
+            "DELETE FROM device_changes WHERE signature_key IS NOT NULL",
+            [],
         )?;
         Ok(())
     }
 
-    /// The list that is to be published.
-    pub(crate) fn list_to_publish(&self) -> Result<Option<Vec<u8>>, ClientError> {
-        let list = self
-            .sql
-            .query_row("SELECT list FROM publishing", [], |row| row.get(0));
-        Ok(list.optional()?)
+    fn drop_change(&self, device: DeviceId) -> Result<(), ClientError> {
+        self.sql.execute(
+            "DELETE FROM device_changes WHERE device = ?",
+            [device.as_bytes()],
+        )?;
+        Ok(())
     }
 
-    /// The service has it, or a newer one.
-    pub(crate) fn list_published(&self, list: &[u8]) -> Result<(), ClientError> {
-        self.sql
-            .execute("DELETE FROM publishing WHERE list = ?", [list])?;
+    fn device_changes(&self) -> Result<Vec<(DeviceId, Option<VerifyingKey>)>, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT device, signature_key FROM device_changes")?;
+        let changes = query.query_map([], |row| {
+            let key: Option<Vec<u8>> = row.get(1)?;
+            // What is there was a key when it was written.
+            let key = key.and_then(|key| VerifyingKey::try_from(&key[..]).ok());
+            Ok((DeviceId::from_bytes(row.get(0)?), key))
+        })?;
+        Ok(changes.collect::<Result<_, _>>()?)
+    }
+
+    fn note_read(&self, user: &UserId, now: UnixMillis) -> Result<(), ClientError> {
+        self.sql.execute(
+            "INSERT INTO device_lists VALUES (?, 0, NULL, ?)
+             ON CONFLICT (user) DO UPDATE SET read_millis = excluded.read_millis",
+            (user.as_str(), millis(now)),
+        )?;
         Ok(())
     }
 
@@ -218,6 +294,19 @@ impl Tx<'_> {
     }
 }
 
+/// See [`Tx::change_device`]; also where there is no engine yet.
+pub(super) fn change_device(
+    sql: &Connection,
+    device: DeviceId,
+    key: Option<&VerifyingKey>,
+) -> Result<(), ClientError> {
+    sql.execute(
+        "INSERT OR REPLACE INTO device_changes VALUES (?, ?)",
+        (device.as_bytes(), key.map(VerifyingKey::as_bytes)),
+    )?;
+    Ok(())
+}
+
 fn millis(time: UnixMillis) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
@@ -266,7 +355,15 @@ mod tests {
         let database = Database::in_memory().unwrap();
         let at = Registration::at("http://here");
         let seed = [7; 32].into();
-        let mut local = Local::create(database, &at, "here", "alice", &seed, NOW).unwrap();
+        let mut local = Local::create(
+            database,
+            &at,
+            "alice@here".parse().unwrap(),
+            None,
+            &seed,
+            NOW,
+        )
+        .unwrap();
         let [phone, tablet] = [certificate(1), certificate(2)];
         local.write(|tx| tx.pin_all([&phone].into_iter())).unwrap();
         let mut listed = |lists: Option<v1::FetchDeviceListsResponse>| {

@@ -239,8 +239,8 @@ mod tests {
         let mut local = Local::create(
             Database::in_memory().unwrap(),
             &crate::Registration::at("http://127.0.0.1:1"),
-            "here",
-            "alice",
+            "alice@here".parse().unwrap(),
+            None,
             &[7; 32].into(),
             UnixMillis(0),
         )

@@ -72,7 +72,7 @@ impl Tx<'_> {
     }
 
     /// Comes into a group that a later state of this device was in, and this one is not.
-    fn find_again(
+    pub(super) fn find_again(
         &self,
         id: GroupId,
         reason: &Reason,

@@ -13,6 +13,7 @@ mod instance;
 mod log;
 mod outbox;
 mod prepare;
+mod recovery;
 mod report;
 mod resync;
 mod schema;
@@ -22,7 +23,7 @@ mod welcome;
 use std::cell::RefCell;
 
 use conclave_engine::{Device, Engine};
-use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis};
+use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis, UserId};
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -40,7 +41,7 @@ pub(crate) use self::{
     resync::Reason,
     welcome::{Wanted, welcome_group},
 };
-use crate::{ClientError, Registration};
+use crate::{ClientError, Recovery, Registration};
 
 /// What the randomness of one opening of a database is drawn from; never the same twice.
 pub type Seed = Zeroizing<[u8; 32]>;
@@ -65,19 +66,19 @@ impl Local {
         Ok(local)
     }
 
-    /// Makes the account of a device that is about to be registered. A registration that was cut
-    /// off earlier goes on with the keys it had.
+    /// Makes the account of a device that is about to be registered, of a new user or with the
+    /// identity key of a known one. What was cut off earlier goes on with the keys it had.
     pub(crate) fn create(
         database: Database,
         registration: &Registration,
-        server_name: &str,
-        name: &str,
+        user: UserId,
+        recovery: Option<&Recovery>,
         seed: &Seed,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
         let database = database.into_connection();
         let mut random = ChaCha20Rng::from_seed(**seed);
-        let account = Account::draft(&database, registration, server_name, name, &mut random, now)?;
+        let account = Account::draft(&database, registration, user, recovery, &mut random, now)?;
         Self::new(database, account, random)
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 6;
+const SCHEMA_VERSION: u32 = 7;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +21,28 @@ const SCHEMA_5: &str = "
         group_id  BLOB PRIMARY KEY,
         report    BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_7: &str = "
+    -- What is to change in this user's own list, while the service may not have it: devices with the
+    -- key that they sign with, or without one where they are revoked.
+    DROP TABLE publishing;
+    CREATE TABLE device_changes (
+        device         BLOB PRIMARY KEY,
+        signature_key  BLOB
+    ) STRICT, WITHOUT ROWID;
+
+    -- The seed of the key that the identity key may be sealed to.
+    ALTER TABLE linking ADD COLUMN sealing_seed BLOB;
+
+    -- A device that takes the place of lost ones, until it is done.
+    CREATE TABLE recovery (
+        only      INTEGER PRIMARY KEY CHECK (only = 1),
+        -- Whether all other devices are revoked at the end.
+        revokes   INTEGER NOT NULL,
+        -- Whether the user's groups are known.
+        is_found  INTEGER NOT NULL
+    ) STRICT;
 ";
 
 const SCHEMA_6: &str = "
@@ -251,7 +273,9 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
-    let migrations = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6];
+    let migrations = [
+        SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7,
+    ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {
         transaction.execute_batch(migration)?;

@@ -23,6 +23,8 @@ pub enum Call {
     PublishDeviceList(v1::PublishDeviceListRequest),
     /// Which devices others have.
     FetchDeviceLists(v1::FetchDeviceListsRequest),
+    /// Which groups this user has devices in.
+    FindGroups(v1::FindGroupsRequest),
     /// KeyPackages of users to be added.
     TakeKeyPackages(v1::TakeKeyPackagesRequest),
     /// What waits for this device.
@@ -74,6 +76,8 @@ pub enum Reply {
     PublishDeviceList(v1::PublishDeviceListResponse),
     /// The newest lists.
     FetchDeviceLists(v1::FetchDeviceListsResponse),
+    /// The groups, by id.
+    FindGroups(v1::FindGroupsResponse),
     /// The packages, by user.
     TakeKeyPackages(v1::TakeKeyPackagesResponse),
     /// A page of the mailbox.
@@ -107,6 +111,8 @@ pub enum Rejection {
     },
     /// What was asked for is no longer kept.
     TooLate,
+    /// The user has a device list that is not earlier than the one that was to be published: this.
+    StaleList(Vec<u8>),
     /// The service asks to come back later.
     RateLimited(Duration),
     /// It will not be accepted, now or later.
@@ -129,8 +135,13 @@ impl Rejection {
     pub(crate) fn is_decision(&self) -> bool {
         matches!(
             self,
-            Self::WrongEpoch { .. } | Self::TooLate | Self::Refused { .. }
+            Self::WrongEpoch { .. } | Self::TooLate | Self::StaleList(_) | Self::Refused { .. }
         )
+    }
+
+    /// Whether the service has looked at what was asked, and does not want it as it is.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NotNow(_))
     }
 
     /// Whether the service says that the caller has no business in what it asked for, or does not
@@ -152,6 +163,7 @@ impl Rejection {
             Self::Refused { reason, .. } | Self::NotNow(reason) => ClientError::Refused(reason),
             Self::WrongEpoch { .. } => ClientError::Refused("of another epoch".into()),
             Self::TooLate => ClientError::Refused("no longer kept".into()),
+            Self::StaleList(_) => ClientError::Refused("a newer device list is there".into()),
             Self::Broken(reason) => ClientError::Protocol(reason),
             Self::Unreachable(reason) => ClientError::Unreachable {
                 url: url.to_owned(),
@@ -171,6 +183,9 @@ impl From<&Status> for Rejection {
                 head: Sequence(detail.head_sequence),
             },
             (Some(ErrorDetail::TooLate(_)), _) => Self::TooLate,
+            (Some(ErrorDetail::StaleDeviceList(detail)), _) => {
+                Self::StaleList(detail.device_list.into())
+            }
             (Some(ErrorDetail::RateLimited(limit)), _) => {
                 Self::RateLimited(Duration::from_millis(limit.retry_after_millis))
             }

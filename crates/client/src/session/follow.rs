@@ -161,8 +161,14 @@ impl Session {
             progress.unlisted = run.unlisted;
         } else if let Some(problem) = run.problem {
             progress.log.set();
+            match &problem {
+                // A list that was read a moment ago may be older than the Commit.
+                ClientError::Unlisted(user) if progress.log_backoff.is_clear() => {
+                    progress.unlisted = user.parse().ok();
+                }
+                _ => progress.problem = Some(problem),
+            }
             progress.log_backoff.fail(now, LOG_WAITS, share);
-            progress.problem = Some(problem);
         }
         run.events
     }

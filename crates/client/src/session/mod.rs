@@ -31,7 +31,7 @@ mod verbs;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use conclave_protocol::{GroupId, UnixMillis};
+use conclave_protocol::{GroupId, UnixMillis, UserId};
 use conclave_rpc::v1::{self, mailbox_item::Item};
 
 pub use self::{
@@ -128,7 +128,8 @@ impl Session {
         seed: &Seed,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
-        let local = Local::create(database, registration, server_name, name, seed, now)?;
+        let user = UserId::new(name, server_name)?;
+        let local = Local::create(database, registration, user, None, seed, now)?;
         let mut session = Self::new(local)?;
         session.code.clone_from(&registration.code);
         Ok(session)
@@ -154,6 +155,7 @@ impl Session {
         };
         session.look_at_groups()?;
         session.look_at_devices()?;
+        session.devices.look_again();
         Ok(session)
     }
 
@@ -176,6 +178,7 @@ impl Session {
                 self.stock = Stock::Unknown;
                 self.look_at_groups()?;
                 self.look_at_devices()?;
+                self.devices.look_again();
                 for progress in self.groups.values_mut() {
                     progress.look_again();
                 }
@@ -230,7 +233,7 @@ impl Session {
         if !self.local.account().is_registered() {
             return !self.registration_refused;
         }
-        if self.instance != Instance::Latest || self.devices.has_list() {
+        if self.instance != Instance::Latest || self.devices.has_business() {
             return true;
         }
         let mail = self.mail.due.is_due() || self.mail.unacknowledged.is_some();

@@ -21,7 +21,7 @@ impl Session {
             return Ok(None);
         }
         if !self.local.account().is_registered() {
-            return Ok((!self.registration_refused).then(|| self.registration()));
+            return self.next_before_registration();
         }
         if let Some(call) = self.next_for_instance()? {
             return Ok(Some(call));
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    fn registration(&self) -> Call {
+    pub(super) fn registration(&self) -> Call {
         let account = self.local.account();
         let possession = KeyPossession {
             server: account.server_name.clone(),

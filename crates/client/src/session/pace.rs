@@ -26,6 +26,10 @@ impl Backoff {
         self.not_before
     }
 
+    pub(super) fn is_clear(self) -> bool {
+        self.failures == 0
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -162,10 +166,13 @@ impl Progress {
         if self.resync_at.is_some() {
             return self.resync_at;
         }
-        let log = self.log.is_due().then_some(log);
+        // All else comes after the log.
+        if self.log.is_due() {
+            return Some(log);
+        }
         let outbox = self.outbox.is_due();
         let outbox = outbox.then_some(self.outbox_backoff.not_before());
-        [log, outbox, self.confirm_at, self.departed_at]
+        [outbox, self.confirm_at, self.departed_at]
             .into_iter()
             .flatten()
             .min()

@@ -37,7 +37,10 @@ impl Session {
         };
         self.service.clear();
         match (call, reply) {
-            (Call::Register(_), Reply::Register(_)) => self.local.registered().map(no_events),
+            (Call::Register(_), Reply::Register(_)) => {
+                self.local.registered()?;
+                self.look_at_devices().map(no_events)
+            }
             (Call::CheckInstance(asked), Reply::CheckInstance(reply)) => {
                 self.take_instance(asked, &reply, now)
             }
@@ -45,8 +48,9 @@ impl Session {
                 self.take_stock(sent, &reply, now).map(no_events)
             }
             (Call::PublishDeviceList(asked), Reply::PublishDeviceList(_)) => {
-                self.take_published(asked)
+                self.take_own_list(&asked.device_list, now).map(no_events)
             }
+            (Call::FindGroups(_), Reply::FindGroups(found)) => self.take_groups(&found, now),
             (Call::FetchDeviceLists(_), Reply::FetchDeviceLists(lists)) => {
                 self.take_lists(&lists, now)
             }
@@ -94,10 +98,20 @@ impl Session {
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
         let share = self.share();
+        if matches!(call, Call::PublishDeviceList(_)) && !self.is_registered() {
+            // A user who is not known has no list, and may register.
+            self.devices.list_refused |= rejection.is_answer();
+        }
         match rejection {
             Rejection::RateLimited(wait) => self.limited(call, *wait, now)?,
             Rejection::Unreachable(_) | Rejection::Broken(_) | Rejection::NotNow(_) => {
                 self.service.fail(now, SERVICE_WAITS, share);
+            }
+            Rejection::StaleList(newest) => {
+                // Where it is news, the next list is made from it.
+                if !self.take_own_list(newest, now)? {
+                    self.service.fail(now, SERVICE_WAITS, share);
+                }
             }
             // Whatever it was, it must not be asked for again and again.
             _ if is_routine(call) => self.service.fail(now, SERVICE_WAITS, share),
@@ -123,6 +137,10 @@ impl Session {
         }
         let reason = rejection.clone().into_error("").to_string();
         match (call, rejection) {
+            (Call::Register(_), _) if self.is_too_early(rejection) => {
+                let share = self.share();
+                self.service.fail(now, SERVICE_WAITS, share);
+            }
             (Call::Register(_), _) => self.registration_refused = true,
             (Call::Submit(request), Rejection::WrongEpoch { current, head }) => {
                 return self.take_wrong_epoch(request, *current, *head, now);
@@ -145,7 +163,6 @@ impl Session {
             (Call::CreateGroup(request), _) => {
                 self.give_up(&request.group_id, &request.encode_to_vec(), &reason)?;
             }
-            (Call::PublishDeviceList(request), _) => return self.take_published(request),
             (Call::TakeKeyPackages(request), _) if self.is_device_question(request) => {
                 return self.take_awaited(&v1::TakeKeyPackagesResponse::default(), now);
             }
@@ -443,6 +460,8 @@ fn is_routine(call: &Call) -> bool {
         Call::ReadMailbox(_)
             | Call::AcknowledgeMailbox(_)
             | Call::CheckInstance(_)
+            | Call::PublishDeviceList(_)
+            | Call::FindGroups(_)
             | Call::FetchDeviceLists(_)
     )
 }

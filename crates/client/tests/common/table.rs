@@ -18,8 +18,8 @@ use std::{
 };
 
 use conclave_client::{
-    ClientError, DeviceId, Entry, EntryKind, Event, GroupId, Registration, Sequence, UnixMillis,
-    UserId, perform,
+    ClientError, DeviceId, Entry, EntryKind, Event, GroupId, Recovery, RecoveryPhrase,
+    Registration, Sequence, UnixMillis, UserId, perform,
     session::{Call, Database, Hint, IntentId, Rejection, Reply, Seed, Session},
 };
 use conclave_delivery_service::InProcess;
@@ -114,6 +114,49 @@ impl Table {
             fuse,
             death: None,
         });
+        self.seats.len() - 1
+    }
+
+    /// Another device of whoever sits there, with a fuse, whose answer is made by `link`.
+    pub fn link(
+        &mut self,
+        seat: usize,
+        link: fn(&mut Session, &str, UnixMillis) -> Result<String, ClientError>,
+    ) -> Result<usize, ClientError> {
+        let fuse = Arc::new(AtomicI64::new(WHOLE));
+        let (database, seed) = (fused(Arc::clone(&fuse)), self.seed());
+        let code = Session::begin_link(&database, &seed)?;
+        // A program that died in between shows the same code.
+        assert_eq!(code, Session::begin_link(&database, &self.seed())?);
+        let now = self.now;
+        let answer = link(self.session(seat), &code, now)?;
+        let (at, seed) = (Registration::at("http://here"), self.seed());
+        let session = Session::finish_link(database, &at, &answer, &seed)?;
+        Ok(self.take_seat(session, fuse))
+    }
+
+    /// A new device of a user who has the recovery phrase.
+    pub fn recover(
+        &mut self,
+        name: &str,
+        phrase: RecoveryPhrase,
+        revokes_others: bool,
+    ) -> Result<usize, ClientError> {
+        let recovery = Recovery {
+            name: name.to_owned(),
+            phrase,
+            revokes_others,
+        };
+        let fuse = Arc::new(AtomicI64::new(WHOLE));
+        let (database, seed) = (fused(Arc::clone(&fuse)), self.seed());
+        let at = Registration::at("http://here");
+        let session = Session::recover(database, &at, "here", &recovery, &seed, self.now)?;
+        Ok(self.take_seat(session, fuse))
+    }
+
+    fn take_seat(&mut self, session: Session, fuse: Arc<AtomicI64>) -> usize {
+        let seat = self.seat_of(session);
+        self.seats.push(Seat { fuse, ..seat });
         self.seats.len() - 1
     }
 

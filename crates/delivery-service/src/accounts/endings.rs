@@ -29,7 +29,13 @@ impl Accounts {
             Listed::UnknownUser => Err(Refusal::Unauthenticated(
                 "device_list: not by the user's identity key",
             )),
-            Listed::Stale(newest) => Err(Refusal::StaleList(newest)),
+            Listed::Stale(version) => {
+                let list = self.store.device_list(list.user())?;
+                Err(Refusal::StaleList {
+                    version,
+                    list: list.unwrap_or_default(),
+                })
+            }
         }
     }
 

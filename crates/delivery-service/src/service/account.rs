@@ -106,6 +106,19 @@ impl Service {
         }))
     }
 
+    pub(super) async fn find_own_groups(
+        &self,
+        Authenticated { caller, .. }: Authenticated<v1::FindGroupsRequest>,
+    ) -> Result<Response<v1::FindGroupsResponse>, Status> {
+        let groups = self
+            .job(move |rooms| rooms.accounts.groups_of_user(caller))
+            .await?;
+        let group_ids = groups.iter().map(|id| id.as_bytes().to_vec().into());
+        Ok(Response::new(v1::FindGroupsResponse {
+            group_ids: group_ids.collect(),
+        }))
+    }
+
     pub(super) async fn publish(
         &self,
         Authenticated { caller, now, body }: Authenticated<v1::PublishKeyPackagesRequest>,

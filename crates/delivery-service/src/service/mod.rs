@@ -194,6 +194,13 @@ impl DeliveryService for Service {
         self.find_lists(self.charge(request, cost)?).await
     }
 
+    async fn find_groups(
+        &self,
+        request: Request<v1::FindGroupsRequest>,
+    ) -> Result<Response<v1::FindGroupsResponse>, Status> {
+        self.find_own_groups(self.identify(request)?).await
+    }
+
     async fn publish_key_packages(
         &self,
         request: Request<v1::PublishKeyPackagesRequest>,

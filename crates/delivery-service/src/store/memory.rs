@@ -228,6 +228,15 @@ impl Store for MemoryStore {
         Ok(groups)
     }
 
+    fn groups_of_user(&self, user: &UserId) -> Result<Vec<GroupId>> {
+        let state = self.state();
+        let groups = state.groups.iter();
+        let theirs = groups.filter(|(_, group)| state.has_leaf(group, user));
+        let mut groups: Vec<_> = theirs.map(|(id, _)| *id).collect();
+        groups.sort_unstable();
+        Ok(groups)
+    }
+
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
         let state = self.state();
         let entries = state.groups.get(&group).map(|group| {

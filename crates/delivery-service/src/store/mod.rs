@@ -139,6 +139,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The groups that a device is a member of now, in order.
     fn memberships(&self, device: DeviceId) -> Result<Vec<GroupId>>;
 
+    /// The groups that any device of a user is a member of now, or was when it was deleted and has a
+    /// leaf in still, in order.
+    fn groups_of_user(&self, user: &UserId) -> Result<Vec<GroupId>>;
+
     /// Reads entries.
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>>;
 

@@ -105,9 +105,17 @@ pub(super) fn leaves_of_deleted_devices_wait_to_be_removed(store: &dyn Store) {
         entrance.unwrap().may_join
     };
     assert!(may_join(9) && may_join(8));
+    let groups_of = |user: &str| store.groups_of_user(&user.parse().unwrap()).unwrap();
+    assert_eq!(
+        groups_of("user2@here"),
+        [GROUP],
+        "by the leaf of a deleted one"
+    );
+    assert_eq!(groups_of("user1@here"), [GROUP]);
     store.delete_user(&"user3@here".parse().unwrap()).unwrap();
     store.register(&certify("user3@here", 8, 55)).unwrap();
     assert!(!may_join(8), "another person of that name");
+    assert_eq!(groups_of("user3@here"), []);
     assert_eq!(going(), departed(&[2, 3]));
 
     let removal = |number| EpochChange {
@@ -117,6 +125,7 @@ pub(super) fn leaves_of_deleted_devices_wait_to_be_removed(store: &dyn Store) {
     store.append(&commit(1, 1, 1, &removal(2))).unwrap();
     assert_eq!(going(), departed(&[3]));
     assert!(!may_join(9), "nobody of theirs is there");
+    assert_eq!(groups_of("user2@here"), []);
 
     // A device that is deleted between the check of the Commit that adds it and its acceptance.
     let late = adding([device(99)].into_iter());

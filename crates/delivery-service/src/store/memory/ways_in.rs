@@ -1,6 +1,6 @@
 //! Invitations, external joins, and the end of groups.
 
-use conclave_protocol::{DeviceId, GroupId, UnixMillis};
+use conclave_protocol::{DeviceId, GroupId, UnixMillis, UserId};
 
 use super::{Group, Invited, State};
 use crate::{
@@ -10,15 +10,21 @@ use crate::{
 
 impl State {
     pub(super) fn may_join(&self, group: &Group, device: DeviceId, now: UnixMillis) -> bool {
-        let user_of = |device: DeviceId| Some(&self.devices.get(&device)?.device.address.user);
-        let Some(user) = user_of(device) else {
+        let Some(user) = self.user_of(device) else {
             return false;
         };
+        self.has_leaf(group, user) || group.approval(device, now).is_some()
+    }
+
+    /// Whether a device of the user is in the group, or one that was deleted has a leaf there.
+    pub(super) fn has_leaf(&self, group: &Group, user: &UserId) -> bool {
         let mut members = group.members.keys().filter(|member| group.has(**member));
-        let is_of_member = members.any(|member| user_of(*member) == Some(user));
-        let mut departed = group.departed.values().flatten();
-        let is_of_departed = departed.any(|departed| departed == user);
-        is_of_member || is_of_departed || group.approval(device, now).is_some()
+        members.any(|member| self.user_of(*member) == Some(user))
+            || group.departed.values().flatten().any(|it| it == user)
+    }
+
+    fn user_of(&self, device: DeviceId) -> Option<&UserId> {
+        Some(&self.devices.get(&device)?.device.address.user)
     }
 
     pub(super) fn entrance(

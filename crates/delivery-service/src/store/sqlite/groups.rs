@@ -1,6 +1,6 @@
 //! Groups: who may read what, and their public state.
 
-use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, limits};
+use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, UserId, limits};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
@@ -151,6 +151,18 @@ pub(super) fn memberships(db: &Connection, device: DeviceId) -> Result<Vec<Group
         .query_map([device.as_bytes()], |row| {
             row.get(0).map(GroupId::from_bytes)
         })?
+        .collect::<Result<_, _>>()?;
+    Ok(groups)
+}
+
+pub(super) fn groups_of_user(db: &Connection, user: &UserId) -> Result<Vec<GroupId>> {
+    let groups = db
+        .prepare_cached(
+            "SELECT group_id FROM membership JOIN device USING (device_id)
+             WHERE user_id = ?1 AND to_sequence IS NULL
+             UNION SELECT group_id FROM departed WHERE user_id = ?1 ORDER BY group_id",
+        )?
+        .query_map([user.as_str()], |row| row.get(0).map(GroupId::from_bytes))?
         .collect::<Result<_, _>>()?;
     Ok(groups)
 }

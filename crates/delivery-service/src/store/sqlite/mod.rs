@@ -185,6 +185,10 @@ impl Store for SqliteStore {
         self.read(|db| groups::memberships(db, device))
     }
 
+    fn groups_of_user(&self, user: &UserId) -> Result<Vec<GroupId>> {
+        self.read(|db| groups::groups_of_user(db, user))
+    }
+
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
         self.read(|db| log::read(db, group, page))
     }

@@ -1,0 +1,136 @@
+//! Several devices of one user, from the terminal: linked, revoked, lost and replaced.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{io::Write as _, process::Stdio};
+
+use common::{Person, Server, complains, conclave};
+use serde_json::Value;
+
+#[test]
+fn a_second_device_is_linked_by_codes_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    bob.says(&["read", "club"]);
+
+    let tablet = Person {
+        home: folder.path().join("tablet"),
+    };
+    let first = |value: Vec<Value>, key: &str| value[0][key].as_str().unwrap().to_owned();
+    let code = first(tablet.json(&["device", "code"]), "code");
+    let answer = first(alice.json(&["device", "link", &code]), "answer");
+    let join = ["device", "join", &answer, "--server", &server.url];
+    complains(
+        &bob.run(&["device", "link", &answer]),
+        &["no code", "conclave device code"],
+    );
+    assert!(tablet.says(&join).contains("a device of alice@localhost"));
+    // The first device lets it in with its next command.
+    alice.says(&["group", "list"]);
+    tablet.says(&["send", "club", "from the tablet"]);
+    assert!(
+        bob.says(&["read", "club"])
+            .contains("alice: from the tablet")
+    );
+    let digits = alice.says(&["verify", "bob"]);
+    assert_eq!(tablet.says(&["verify", "bob"]), digits);
+    assert_eq!(bob.says(&["verify", "alice"]), digits);
+    let roster = ["group", "fingerprint", "club"];
+    assert_eq!(alice.says(&roster), bob.says(&roster));
+
+    let devices = alice.json(&["device", "list"]);
+    assert_eq!(devices.len(), 2);
+    let other = devices.iter().find(|it| it["this"] == false).unwrap();
+    let id = other["device"].as_str().unwrap();
+    complains(&alice.run(&["device", "revoke", "zz"]), &["device list"]);
+    alice.says(&["device", "revoke", &id[..8]]);
+    let members = bob.json(&["group", "members", "club"]);
+    let of_alice = members.iter().find(|it| it["user"] == "alice@localhost");
+    assert_eq!(of_alice.unwrap()["devices"].as_array().unwrap().len(), 1);
+    assert!(!tablet.run(&["send", "club", "still here"]).status.success());
+}
+
+#[test]
+fn a_phrase_that_was_written_down_brings_a_user_back_and_the_lost_device_is_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    bob.says(&["read", "club"]);
+    let shown = alice.run(&["recovery", "show"]);
+    assert!(String::from_utf8_lossy(&shown.stderr).contains("whoever has these words"));
+    let phrase = String::from_utf8(shown.stdout).unwrap();
+    assert!(phrase.starts_with(" 1. ") && phrase.lines().count() == 6);
+
+    let laptop = Person {
+        home: folder.path().join("laptop"),
+    };
+    let recover = |name: &str, phrase: &str| {
+        let mut command = conclave();
+        command.arg("--home").arg(&laptop.home);
+        command.args(["recover", name, "--revoke-others", "--server", &server.url]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(phrase.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    };
+    complains(&recover("alice", "correct horse"), &["no recovery phrase"]);
+    complains(
+        &recover("bob", &phrase),
+        &["not the recovery phrase of bob"],
+    );
+    let back = recover("alice", &phrase);
+    let said = String::from_utf8_lossy(&back.stdout);
+    assert!(said.contains("a device of alice@localhost"), "{said}");
+    assert_eq!(laptop.json(&["device", "list"]).len(), 1);
+
+    let club = laptop.json(&["group", "list"])[0]["group"].clone();
+    let club = club.as_str().unwrap();
+    laptop.says(&["send", club, "it is me"]);
+    assert!(bob.says(&["read", "club"]).contains("alice: it is me"));
+    bob.says(&["send", "club", "welcome back"]);
+    assert!(laptop.says(&["read", club]).contains("bob: welcome back"));
+    assert!(!alice.run(&["send", "club", "still here"]).status.success());
+    let digits = bob.says(&["verify", "alice"]);
+    assert_eq!(laptop.says(&["verify", "bob"]), digits, "the same identity");
+}
+
+#[test]
+fn a_device_with_the_identity_key_revokes_the_first_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let tablet = Person {
+        home: folder.path().join("tablet"),
+    };
+    let first = |value: Vec<Value>, key: &str| value[0][key].as_str().unwrap().to_owned();
+    let code = first(tablet.json(&["device", "code"]), "code");
+    assert!(
+        tablet
+            .says(&["device", "code", "--qr"])
+            .contains('\u{2588}')
+    );
+    let link = ["device", "link", &code, "--hand-over-identity"];
+    let answer = first(alice.json(&link), "answer");
+    tablet.says(&["device", "join", &answer, "--server", &server.url]);
+    let phrase = |person: &Person| first(person.json(&["recovery", "show"]), "phrase");
+    assert_eq!(phrase(&tablet), phrase(&alice));
+    let devices = tablet.json(&["device", "list"]);
+    let phone = devices.iter().find(|it| it["this"] == false).unwrap();
+    tablet.says(&["device", "revoke", phone["device"].as_str().unwrap()]);
+    assert!(!alice.run(&["group", "create", "mine"]).status.success());
+}
