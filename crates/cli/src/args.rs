@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
@@ -104,12 +104,29 @@ pub(crate) enum Command {
         #[arg(long)]
         qr: bool,
     },
-    /// Send a line of text to a group
-    Send {
-        /// The group's name, or the beginning of its id
-        group: String,
-        /// What to say
+    /// Say something in a group
+    Send(Send),
+    /// Put a mark on a message, for example an emoji
+    React {
+        #[command(flatten)]
+        message: Named,
+        /// The mark, for example 👍
+        reaction: String,
+        /// Take it off again
+        #[arg(long)]
+        withdraw: bool,
+    },
+    /// Put another text in the place of one that you sent
+    Edit {
+        #[command(flatten)]
+        message: Named,
+        /// What it says from now on
         text: String,
+    },
+    /// Take back a message that you sent
+    Delete {
+        #[command(flatten)]
+        message: Named,
     },
     /// Read a group's messages
     Read(Read),
@@ -356,6 +373,41 @@ pub(crate) enum Group {
         /// The group's name, or the beginning of its id
         group: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Send {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// What to say
+    pub(crate) text: String,
+    /// The message that this answers, as `read` shows it: 12 for #12
+    #[arg(long, value_name = "MESSAGE")]
+    pub(crate) reply_to: Option<String>,
+    /// Have it gone everywhere after this time, for example 30s, 10m, 8h or 7d
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) expires: Option<Duration>,
+}
+
+/// A message in a group.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Named {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// The message, as `read` shows it: 12 for #12; or the beginning of its id
+    pub(crate) message: String,
+}
+
+/// A time as people write it: a number and s, m, h or d.
+fn time(text: &str) -> Result<Duration, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number: u32 = text.strip_suffix(*unit)?.parse().ok()?;
+        Some(Duration::from_secs(u64::from(number) * seconds))
+    });
+    parsed
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "write a time like 30s, 10m, 8h or 7d".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]

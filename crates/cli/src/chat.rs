@@ -106,20 +106,6 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
     Ok(())
 }
 
-pub(crate) async fn send(
-    home: &Path,
-    group: &str,
-    text: &str,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let client = Client::open(home)?;
-    // Where the server is away, the group may be known all the same, and the text is kept.
-    let (group, _) = find(&client, group).await?;
-    let receipt = client.send(group.id, text).await?;
-    output.show("sent", &landed(group.id, receipt))?;
-    Ok(())
-}
-
 pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let (group, synced) = find(&client, &read.group).await?;
@@ -131,6 +117,9 @@ pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::R
             // Another program may have read the log for this home, so the history is what counts.
             match event? {
                 Event::Disconnected => warning("the connection is lost; trying again"),
+                Event::Changed(entry) if entry.group == group.id && entry.sequence <= shown => {
+                    output.changed(&entry, client.user().domain())?;
+                }
                 _ => shown = print_history(&client, group.id, shown, output).await?,
             }
         }
@@ -140,7 +129,7 @@ pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::R
 
 /// Reads what waits at the server, then finds a group. A group that is not known here may be one
 /// that only the server could have told of, so then its absence is the error.
-async fn find(
+pub(crate) async fn find(
     client: &Client,
     group: &str,
 ) -> Result<(ClientGroup, Result<(), ClientError>), ClientError> {
@@ -245,7 +234,7 @@ fn changed(
     Ok(())
 }
 
-fn landed(group: GroupId, receipt: Receipt) -> serde_json::Value {
+pub(crate) fn landed(group: GroupId, receipt: Receipt) -> serde_json::Value {
     json!({
         "group": group.to_string(),
         "sequence": receipt.sequence.0,

@@ -44,6 +44,9 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::OtherPhrase(_) => {
             "Is it another user's, or was the name registered anew by somebody else since?"
         }
+        ClientError::UnknownMessage => {
+            "`conclave read GROUP` shows messages with their numbers: 12 for #12."
+        }
         ClientError::IdentityChanged(_) => {
             "Somebody may be pretending to be this user. Nothing was changed."
         }

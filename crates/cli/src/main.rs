@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod device;
 mod hints;
+mod message;
 mod output;
 mod qr;
 mod recovery;
@@ -79,7 +80,14 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             let registration = chat::registration(server, ca, code)?;
             recovery::recover(&args.home, name, &registration, revoke_others, output).await
         }
-        Command::Send { group, text } => chat::send(&args.home, &group, &text, output).await,
+        Command::Send(send) => message::send(&args.home, &send, output).await,
+        Command::React {
+            message,
+            reaction,
+            withdraw,
+        } => message::react(&args.home, &message, &reaction, withdraw, output).await,
+        Command::Edit { message, text } => message::edit(&args.home, &message, &text, output).await,
+        Command::Delete { message } => message::delete(&args.home, &message, output).await,
         Command::Read(read) => chat::read(&args.home, &read, output).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use conclave_client::{Entry, EntryKind, UnixMillis, UserId};
+use conclave_client::{Entry, EntryKind, Posted, UnixMillis, UserId};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -46,6 +46,13 @@ impl Output {
     /// One line of a group's history.
     pub(crate) fn entry(&self, entry: &Entry, own_domain: &str) -> io::Result<()> {
         self.show(&entry_text(entry, own_domain), &entry_json(entry))
+    }
+
+    /// A line of a group's history that was shown before and has changed.
+    pub(crate) fn changed(&self, entry: &Entry, own_domain: &str) -> io::Result<()> {
+        let mut value = entry_json(entry);
+        value["changed"] = json!(true);
+        self.show(&entry_text(entry, own_domain), &value)
     }
 
     /// What went wrong and what can be done about it, on the error stream.
@@ -115,12 +122,9 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
         names.join(", ")
     };
     match &entry.kind {
-        EntryKind::Text(text) => {
-            // A second line must not look like another person's first.
-            format!(
-                "{time}  {author}: {}",
-                printable(text).replace('\n', "\n       ")
-            )
+        EntryKind::Message(posted) => {
+            let text = message_text(posted, own_domain);
+            format!("{time}  #{} {author}: {text}", entry.sequence)
         }
         EntryKind::Named(name) => {
             format!("{time}  * {author} calls this group {}", printable(name))
@@ -139,6 +143,50 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
     }
 }
 
+/// What a message says, and below it what came of it.
+fn message_text(posted: &Posted, own_domain: &str) -> String {
+    let mut text = String::new();
+    if let Some(answers) = posted.answers {
+        text += &format!("(to #{answers}) ");
+    }
+    // A second line must not look like another person's first.
+    text += &printable(posted.text()).replace('\n', "\n       ");
+    if posted.deleted {
+        text += "(deleted)";
+    }
+    if posted.edited.is_some() {
+        text += " (edited)";
+    }
+    if let Some(until) = posted.expires {
+        text += &format!(" (until {})", clock(until));
+    }
+    for reaction in &posted.reactions {
+        let user = short(&reaction.user, own_domain);
+        text += &format!("\n       {} {user}", printable(&reaction.text));
+    }
+    text
+}
+
+fn message_json(posted: &Posted) -> Value {
+    let message = &posted.message;
+    let mentions = message.mentions().iter().map(
+        |it| json!({ "start": it.range.start, "end": it.range.end, "user": it.user.as_str() }),
+    );
+    let reactions = posted.reactions.iter();
+    let reactions = reactions.map(|it| json!({ "user": it.user.as_str(), "reaction": it.text }));
+    json!({
+        "id": posted.id.to_string(),
+        "text": posted.text(),
+        "mentions": mentions.collect::<Vec<_>>(),
+        "reply_to": message.replies_to().map(|id| id.to_string()),
+        "reply_to_sequence": posted.answers.map(|it| it.0),
+        "edited_millis": posted.edited.map(|it| it.0),
+        "deleted": posted.deleted,
+        "expires_millis": posted.expires.map(|it| it.0),
+        "reactions": reactions.collect::<Vec<_>>(),
+    })
+}
+
 fn entry_json(entry: &Entry) -> Value {
     let mut value = json!({
         "group": entry.group.to_string(),
@@ -152,7 +200,12 @@ fn entry_json(entry: &Entry) -> Value {
             value["removed"] = users(removed);
             ("changed", Some(("added", users(added))))
         }
-        EntryKind::Text(text) => ("text", Some(("text", json!(text)))),
+        EntryKind::Message(posted) => {
+            if let (Value::Object(all), Value::Object(more)) = (&mut value, message_json(posted)) {
+                all.extend(more);
+            }
+            ("message", None)
+        }
         EntryKind::Named(name) => ("named", Some(("name", json!(name)))),
         EntryKind::Added(added) => ("added", Some(("users", users(added)))),
         EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
@@ -195,14 +248,16 @@ mod tests {
             !shown.chars().any(|c| c.is_control() || is_bidi_control(c)),
             "{shown:?}"
         );
-        let entry = Entry {
-            group: conclave_client::GroupId::from_bytes([0; 16]),
-            sequence: conclave_client::Sequence(1),
-            accepted: UnixMillis(0),
-            author: "eve@here".parse().unwrap(),
-            kind: EntryKind::Text("hi\n12:00  alice: me too".into()),
+        let posted = Posted {
+            id: conclave_client::MessageId::from_bytes([0; 32]),
+            message: "hi\n12:00  alice: me too".into(),
+            answers: None,
+            edited: None,
+            deleted: false,
+            expires: None,
+            reactions: Vec::new(),
         };
-        let text = entry_text(&entry, "here");
+        let text = message_text(&posted, "here");
         assert!(
             text.lines().nth(1).unwrap().starts_with("       "),
             "{text}"

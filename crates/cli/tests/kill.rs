@@ -208,7 +208,7 @@ async fn check_members(
     let mut places = BTreeMap::<&str, Vec<Sequence>>::new();
     for entry in &history {
         assert_ne!(entry.kind, EntryKind::Unreadable, "at {}", entry.sequence);
-        if let EntryKind::Text(text) = &entry.kind {
+        if let Some(text) = entry.text() {
             places.entry(text).or_default().push(entry.sequence);
         }
     }

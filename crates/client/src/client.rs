@@ -268,8 +268,12 @@ impl Client {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, ClientError> {
-        self.session(move |session| session.history(group, after, limit))
-            .await
+        self.session(move |session| {
+            // What is to be gone is not shown, also where nothing has deleted it yet.
+            session.expire(now())?;
+            session.history(group, after, limit)
+        })
+        .await
     }
 
     /// Creates a group with this device in it.
@@ -346,17 +350,6 @@ impl Client {
         self.settle(group, &[intent.await?]).await
     }
 
-    /// Sends a line of text.
-    ///
-    /// # Errors
-    /// [`ClientError::NotMember`], [`ClientError::Leaving`], [`ClientError::Content`]. With
-    /// [`ClientError::Unreachable`] the text is kept and sent later; with others it is given up.
-    pub async fn send(&self, group: GroupId, text: &str) -> Result<Receipt, ClientError> {
-        let text = text.to_owned();
-        let intent = self.session(move |session| session.send(group, &text));
-        self.settle(group, &[intent.await?]).await
-    }
-
     /// Reads everything that waits at the service and sends everything that waits here.
     ///
     /// # Errors
@@ -372,7 +365,11 @@ impl Client {
         Events::follow(self.clone())
     }
 
-    async fn settle(&self, group: GroupId, intents: &[IntentId]) -> Result<Receipt, ClientError> {
+    pub(crate) async fn settle(
+        &self,
+        group: GroupId,
+        intents: &[IntentId],
+    ) -> Result<Receipt, ClientError> {
         let _turn = self.inner.turn.lock().await;
         let mut receipt = Receipt {
             sequence: Sequence(0),

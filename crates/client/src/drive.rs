@@ -82,7 +82,7 @@ impl Client {
     }
 
     async fn all_that_is_due(&self) -> Result<Vec<Event>, ClientError> {
-        let mut events = Vec::new();
+        let mut events = self.session(|session| session.expire(now())).await?;
         while let Some(call) = self.session(|session| session.next_call(now())).await? {
             events.extend(self.ask(call).await?.0);
         }

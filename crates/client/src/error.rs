@@ -65,6 +65,13 @@ pub enum ClientError {
     #[error("not a member: {}", .0.join(", "))]
     NoSuchMember(Vec<String>),
 
+    /// There is no such message here, or no longer.
+    #[error("there is no such message here")]
+    UnknownMessage,
+    /// The message is another user's.
+    #[error("only who wrote a message can edit or delete it")]
+    NotAuthor,
+
     /// A user appears with another identity key than before.
     #[error(
         "the identity key of {0} is not the one seen before; compare keys with them in person \

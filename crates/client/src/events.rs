@@ -170,7 +170,11 @@ impl Follower {
 
     /// Waits until the session has something to do by itself.
     async fn until_due(&self) {
-        let wake = self.client.session(|session| Ok(session.wake_at())).await;
+        let wake = self.client.session(|session| {
+            let expiry = session.next_expiry()?;
+            Ok(session.wake_at().into_iter().chain(expiry).min())
+        });
+        let wake = wake.await;
         match wake.ok().flatten() {
             Some(wake) => {
                 let wait = Duration::from_millis(wake.0.saturating_sub(now().0));

@@ -30,9 +30,11 @@ mod fingerprint;
 mod intent;
 mod linking;
 mod local;
+mod messages;
 mod perform;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod posted;
 mod recovery;
 mod remote;
 pub mod session;
@@ -40,11 +42,14 @@ mod types;
 mod waits;
 
 pub use client::Client;
-pub use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
+pub use conclave_protocol::{
+    Attachment, DeviceId, GroupId, Message, MessageId, Sequence, UnixMillis, UserId,
+};
 pub use error::ClientError;
 pub use events::Events;
 pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
+pub use posted::{Posted, Reaction};
 pub use recovery::{Recovery, RecoveryPhrase};
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};

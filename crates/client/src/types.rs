@@ -2,6 +2,8 @@
 
 use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
 
+use crate::Posted;
+
 /// Where to register, and what the server asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
@@ -101,12 +103,29 @@ pub struct Entry {
     pub kind: EntryKind,
 }
 
+impl Entry {
+    /// The text, where it is a message.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.message().map(Posted::text)
+    }
+
+    /// The message, where it is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&Posted> {
+        match &self.kind {
+            EntryKind::Message(posted) => Some(posted),
+            _ => None,
+        }
+    }
+}
+
 /// What a line of history says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EntryKind {
-    /// The author wrote this.
-    Text(String),
+    /// The author said this, as it stands now.
+    Message(Posted),
     /// The author calls the group this.
     Named(String),
     /// The author added these users.
@@ -125,8 +144,8 @@ pub enum EntryKind {
     /// A device of the author came back into the group with new keys. Where it is this one, what
     /// was said while it could not follow is missing before this line.
     Rejoined,
-    /// A message of a kind that this program does not know.
-    Unknown,
+    /// A message of a kind that this program does not know: the bytes that were encrypted.
+    Unknown(Vec<u8>),
     /// A message that could not be decrypted.
     Unreadable,
 }
@@ -137,6 +156,15 @@ pub enum EntryKind {
 pub enum Event {
     /// A new line in a group's history.
     Entry(Entry),
+    /// A message was edited, deleted or reacted to: how it stands now.
+    Changed(Entry),
+    /// A message's time was over; nothing of it is left here.
+    Expired {
+        /// The group.
+        group: GroupId,
+        /// Where it stood in the group's log.
+        sequence: Sequence,
+    },
     /// This device became a member of a group.
     Joined(GroupId),
     /// This device is no longer a member of a group.

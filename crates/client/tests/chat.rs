@@ -245,9 +245,9 @@ async fn who_follows_hears_also_what_another_program_took_in_and_everything_once
         let next = tokio::time::timeout(Duration::from_secs(20), events.next());
         let event = next.await.expect("nothing more is heard").unwrap();
         if let Event::Entry(entry) = event.unwrap()
-            && let EntryKind::Text(text) = entry.kind
+            && let Some(text) = entry.text()
         {
-            heard.push(text);
+            heard.push(text.to_owned());
         }
     }
     let expected = (0..20)

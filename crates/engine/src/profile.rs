@@ -5,7 +5,6 @@ use conclave_protocol::{
     COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, GroupRules, RulesError, UnixMillis,
     limits::{
         CLOCK_SKEW, FORWARD_GENERATIONS_MAX, KEY_PACKAGE_LIFETIME, OUT_OF_ORDER_GENERATIONS_MAX,
-        PADDING_BYTES,
     },
 };
 use openmls::{
@@ -111,7 +110,8 @@ pub(crate) fn join_config() -> MlsGroupJoinConfig {
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
         .use_ratchet_tree_extension(false)
         .max_past_epochs(0)
-        .padding_size(PADDING_BYTES)
+        // Content comes padded to few sizes; what MLS adds to it is always the same.
+        .padding_size(0)
         .sender_ratchet_configuration(SenderRatchetConfiguration::new(
             OUT_OF_ORDER_GENERATIONS_MAX,
             FORWARD_GENERATIONS_MAX,

@@ -1,9 +1,27 @@
-//! What a member reads after decryption.
+//! What a member reads after decryption: see `docs/protocol.md`, "Content".
+//!
+//! What is encrypted is an envelope of version, salt, length, a protobuf [`Content`] and zeros up to
+//! a [bucket](padded_len), so that a size says little and nobody can guess a message from its
+//! [`MessageId`].
 
-use prost::Message as _;
+mod check;
+mod convert;
+mod envelope;
+mod message;
+
 use thiserror::Error;
 
-use crate::limits::{CONTENT_BYTES_MAX, GROUP_NAME_CHARS_MAX};
+pub use self::{
+    envelope::{MessageId, padded_len},
+    message::{Attachment, AttachmentKey, Mention, Message},
+};
+use crate::{
+    Sequence,
+    limits::{
+        ATTACHMENT_NAME_BYTES_MAX, ATTACHMENTS_MAX, BLOB_BYTES_MAX, CONTENT_BYTES_MAX,
+        GROUP_NAME_CHARS_MAX, MENTIONS_MAX, MESSAGE_EXPIRY_MAX, REACTION_BYTES_MAX,
+    },
+};
 
 #[allow(missing_docs, unreachable_pub)]
 pub(crate) mod wire {
@@ -17,116 +35,95 @@ pub enum ContentError {
     /// Longer than [`CONTENT_BYTES_MAX`].
     #[error("a message has at most {CONTENT_BYTES_MAX} bytes")]
     TooLong,
+    /// A message without text and attachments.
+    #[error("a message has a text or an attachment")]
+    Empty,
     /// A group's name is empty, too long, or has control characters.
     #[error("a group's name has 1 to {GROUP_NAME_CHARS_MAX} characters and no control characters")]
     GroupName,
+    /// A reaction is empty, too long, or has spaces or control characters.
+    #[error("a reaction has 1 to {REACTION_BYTES_MAX} bytes and no spaces or control characters")]
+    Reaction,
+    /// Mentions are too many, overlap, or name no part of the text.
+    #[error("mentions are at most {MENTIONS_MAX} parts of the text, in order")]
+    Mentions,
+    /// Attachments are too many or too large, or one has a name that is none.
+    #[error(
+        "a message has at most {ATTACHMENTS_MAX} attachments of {BLOB_BYTES_MAX} bytes, each with a \
+         name of 1 to {ATTACHMENT_NAME_BYTES_MAX} bytes without slashes or control characters"
+    )]
+    Attachments,
+    /// A message expires too late or at once.
+    #[error("a message expires after 1 s to {} days", MESSAGE_EXPIRY_MAX.as_secs() / 86_400)]
+    Expiry,
+    /// Bytes that were read as [`Content::Unknown`] are sent on as they came, and not made anew.
+    #[error("content of an unknown kind can't be made")]
+    Unknown,
 }
 
 /// One application message, decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
-    /// A line of conversation.
-    Text(String),
+    /// Something said.
+    Message(Message),
     /// What the members call the group.
     GroupName(String),
+    /// The author of a message puts another text in its place.
+    Edit {
+        /// The message.
+        target: MessageId,
+        /// What it says from now on.
+        text: String,
+        /// The parts of the text that name users.
+        mentions: Vec<Mention>,
+    },
+    /// The author of a message takes it back.
+    Deletion {
+        /// The message.
+        target: MessageId,
+    },
+    /// A mark on a message.
+    Reaction {
+        /// The message.
+        target: MessageId,
+        /// For example an emoji.
+        reaction: String,
+        /// Whether it is taken back.
+        withdrawn: bool,
+    },
+    /// How far the sender has come in the group's log.
+    Receipt {
+        /// Up to where its device has received it.
+        delivered: Sequence,
+        /// Up to where the person has read it.
+        read: Sequence,
+    },
     /// A kind that this program does not know, or bytes that are no content: kept as they came.
     Unknown(Vec<u8>),
 }
 
 impl Content {
-    /// A line of conversation.
+    /// The bytes that are encrypted. The salt is drawn at random for each.
     ///
     /// # Errors
-    /// [`ContentError::TooLong`].
-    pub fn text(body: impl Into<String>) -> Result<Self, ContentError> {
-        let body = body.into();
-        // The few bytes of framing around the text have to fit too.
-        if body.len() > CONTENT_BYTES_MAX - 16 {
-            Err(ContentError::TooLong)
-        } else {
-            Ok(Self::Text(body))
-        }
-    }
-
-    /// What the members call the group.
-    ///
-    /// # Errors
-    /// [`ContentError::GroupName`].
-    pub fn group_name(name: impl Into<String>) -> Result<Self, ContentError> {
-        let name = name.into();
-        if is_group_name(&name) {
-            Ok(Self::GroupName(name))
-        } else {
-            Err(ContentError::GroupName)
-        }
-    }
-
-    /// The bytes that are encrypted.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        use wire::content::Kind;
-        let kind = match self {
-            Self::Text(body) => Kind::Text(wire::Text { body: body.clone() }),
-            Self::GroupName(name) => Kind::GroupName(wire::GroupName { name: name.clone() }),
-            Self::Unknown(bytes) => return bytes.clone(),
-        };
-        wire::Content { kind: Some(kind) }.encode_to_vec()
+    /// [`ContentError`] where members would not take it for what it is.
+    pub fn seal(&self, salt: [u8; 32]) -> Result<Vec<u8>, ContentError> {
+        check::check(self)?;
+        let body = convert::encode(self).ok_or(ContentError::Unknown)?;
+        envelope::wrap(&body, salt)
     }
 
     /// Reads what a member sent. Never fails: what is not understood is [`Content::Unknown`], since
     /// a member's nonsense must not stop the log.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        use wire::content::Kind;
-        match wire::Content::decode(bytes)
-            .ok()
-            .and_then(|content| content.kind)
-        {
-            Some(Kind::Text(text)) => Self::Text(text.body),
-            Some(Kind::GroupName(group)) if is_group_name(&group.name) => {
-                Self::GroupName(group.name)
-            }
-            _ => Self::Unknown(bytes.to_vec()),
-        }
+    pub fn open(bytes: &[u8]) -> Self {
+        envelope::unwrap(bytes)
+            .and_then(convert::decode)
+            .filter(|content| check::check(content).is_ok())
+            .unwrap_or_else(|| Self::Unknown(bytes.to_vec()))
     }
-}
-
-fn is_group_name(name: &str) -> bool {
-    (1..=GROUP_NAME_CHARS_MAX).contains(&name.chars().count())
-        && !name.chars().any(char::is_control)
-        && !name.trim().is_empty()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn content_survives(body in "\\PC{0,200}") {
-            let text = Content::text(body.clone()).unwrap();
-            prop_assert_eq!(Content::from_bytes(&text.to_bytes()), text);
-            if let Ok(name) = Content::group_name(body) {
-                prop_assert_eq!(Content::from_bytes(&name.to_bytes()), name);
-            }
-        }
-
-        #[test]
-        fn what_is_not_understood_is_kept(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            if let Content::Unknown(kept) = Content::from_bytes(&bytes) {
-                prop_assert_eq!(kept, bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn too_long_or_unprintable_is_refused() {
-        assert!(Content::text("x".repeat(CONTENT_BYTES_MAX)).is_err());
-        for name in ["", "  ", "a\nb", &"x".repeat(GROUP_NAME_CHARS_MAX + 1)] {
-            assert_eq!(Content::group_name(name), Err(ContentError::GroupName));
-        }
-    }
-}
+mod tests;

@@ -167,15 +167,15 @@ bytes_id! {
     InstanceNonce
 }
 
-fn parse_hex(text: &str) -> Result<[u8; 16], IdError> {
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
     let digits = text.as_bytes();
-    if digits.len() != 32 {
+    if digits.len() != 2 * N {
         return Err(IdError::Length {
-            expected: 16,
+            expected: N,
             actual: digits.len() / 2,
         });
     }
-    let mut bytes = [0; 16];
+    let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let digit = |c: u8| char::from(c).to_digit(16).ok_or(IdError::NotHex);
         let value = digit(pair[0])? << 4 | digit(pair[1])?;

@@ -26,7 +26,9 @@ pub use approval::Approval;
 pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
 pub use challenge::{Challenge, KeyPossession, UserDeletion};
 pub use commit_report::{CommitReport, ReportedCommit};
-pub use content::{Content, ContentError};
+pub use content::{
+    Attachment, AttachmentKey, Content, ContentError, Mention, Message, MessageId, padded_len,
+};
 pub use device_list::{DeviceList, DeviceListError};
 pub use ids::{
     DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, RequestId, Sequence,

@@ -15,8 +15,36 @@ pub const CERTIFICATE_LIFETIME: Duration = Duration::from_hours(2 * 365 * 24);
 /// How far a certificate's start lies before the moment it is made, for clocks that run behind.
 pub const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
-/// Plaintext bytes of one application message before padding: text, not files.
+/// Bytes of one application message as it is encrypted, padding included: text, not files. A power
+/// of two, so that the largest bucket is used up.
 pub const CONTENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the smallest size to which content is padded: most of what people write fits.
+pub const CONTENT_BUCKET_BYTES_MIN: usize = 256;
+
+/// Parts of one text that name users.
+pub const MENTIONS_MAX: usize = 64;
+
+/// Attachments of one message: a handful of pictures.
+pub const ATTACHMENTS_MAX: usize = 16;
+
+/// Bytes of an attachment's name: what file systems take.
+pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of an attachment's media type; the registered ones have less.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+
+/// Bytes of a reaction: the longest emoji have about 35.
+pub const REACTION_BYTES_MAX: usize = 64;
+
+/// Reactions of one user to one message; further ones do not count.
+pub const REACTIONS_PER_USER_MAX: usize = 8;
+
+/// The longest time after which a message may expire.
+pub const MESSAGE_EXPIRY_MAX: Duration = Duration::from_hours(365 * 24);
+
+/// Users in a group up to which receipts are sent: each is an entry that all others read.
+pub const RECEIPT_MEMBERS_MAX: usize = 32;
 
 /// Characters of a group's name: it must fit in a terminal line.
 pub const GROUP_NAME_CHARS_MAX: usize = 80;
@@ -105,9 +133,6 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
 /// How long the service remembers a request id: longer than any client keeps retrying.
 pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(30 * 24);
-
-/// Application messages are padded to a multiple of this, so that their size tells little.
-pub const PADDING_BYTES: usize = 256;
 
 /// Messages of one sender that may be overtaken by later ones and still be decrypted. The log keeps
 /// an order, so only what its sender submitted at the same moment can change places.

@@ -253,7 +253,7 @@ impl Truth {
     }
 
     fn places(&self, text: &str) -> Vec<u64> {
-        let says = |entry: &Entry| matches!(&entry.kind, EntryKind::Text(said) if said == text);
+        let says = |entry: &Entry| entry.text() == Some(text);
         let entries = self.entries.iter();
         entries
             .filter(|(_, entry)| says(entry))

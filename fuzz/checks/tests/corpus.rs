@@ -5,13 +5,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use conclave_conformance::generate;
 use conclave_fuzz_checks::{TARGETS, WIRE_TYPES};
 use conclave_protocol::{
-    Content, DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, DeviceList, SigningKey,
-    UnixMillis, UserId,
+    Attachment, AttachmentKey, Content, DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId,
+    DeviceList, Message, MessageId, Sequence, SigningKey, UnixMillis, UserId,
 };
 use conclave_rpc::v1::{CommitBundle, SubmitRequest, submit_request::Body};
 use prost::Message as _;
@@ -61,8 +62,9 @@ fn seed_the_corpora() {
             write("differential", field, &bytes);
         }
     }
-    let text = Content::text("hello".to_owned()).unwrap();
-    write("content", "text", &text.to_bytes());
+    for (name, content) in contents() {
+        write("content", name, &content.seal([7; 32]).unwrap());
+    }
     let user: UserId = "alice@example.org".parse().unwrap();
     let (identity, device) = (
         SigningKey::from_seed(&[1; 32]),
@@ -110,4 +112,44 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
+}
+
+/// One content of each kind.
+fn contents() -> [(&'static str, Content); 6] {
+    let target = MessageId::from_bytes([1; 32]);
+    let attachment = Attachment {
+        key: AttachmentKey::from_bytes([2; 32]),
+        content_hash: [3; 32],
+        size_bytes: 4,
+        name: "a.png".into(),
+        media_type: "image/png".into(),
+        kept_until: UnixMillis(5),
+    };
+    let message = Message::text("hello bob")
+        .mention(6..9, "bob@example.org".parse().unwrap())
+        .reply_to(target)
+        .attach(attachment)
+        .expires_after(Duration::from_secs(60));
+    let edit = Content::Edit {
+        target,
+        text: "bye".into(),
+        mentions: Vec::new(),
+    };
+    let reaction = Content::Reaction {
+        target,
+        reaction: "👍".into(),
+        withdrawn: true,
+    };
+    let receipt = Content::Receipt {
+        delivered: Sequence(7),
+        read: Sequence(6),
+    };
+    [
+        ("message", Content::Message(message)),
+        ("group_name", Content::GroupName("club".into())),
+        ("edit", edit),
+        ("deletion", Content::Deletion { target }),
+        ("reaction", reaction),
+        ("receipt", receipt),
+    ]
 }

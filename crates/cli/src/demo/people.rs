@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use conclave_client::{Client, ClientError, Entry, EntryKind, GroupId, Sequence, Standing, UserId};
+use conclave_client::{Client, ClientError, Entry, GroupId, Sequence, Standing, UserId};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -96,9 +96,9 @@ impl People {
             .history(index, group)
             .await?
             .into_iter()
-            .filter_map(|entry| match entry.kind {
-                EntryKind::Text(text) => Some(format!("{}: {text}", entry.author.name())),
-                _ => None,
+            .filter_map(|entry| {
+                let text = entry.text()?;
+                Some(format!("{}: {text}", entry.author.name()))
             });
         Ok(texts.collect())
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use conclave_client::{ClientError, EntryKind, Events, GroupId, Sequence, Standing};
+use conclave_client::{ClientError, Events, GroupId, Sequence, Standing};
 use tokio::task::JoinSet;
 
 use super::{people::People, server::ServerProcess, story::Story};
@@ -297,7 +297,7 @@ async fn agreement(story: &mut Story, people: &People, club: GroupId) -> anyhow:
     let mut differing = Vec::new();
     for index in 1..people.count() {
         let texts = people.history(index, club).await?.into_iter();
-        let mut texts = texts.filter(|entry| matches!(entry.kind, EntryKind::Text(_)));
+        let mut texts = texts.filter(|entry| entry.message().is_some());
         if !texts.all(|entry| alice.contains(&entry)) {
             differing.push(people.name(index).to_owned());
         }
@@ -314,9 +314,7 @@ async fn wait_for(events: &mut Events, text: &str) -> Result<(), String> {
     let found = async {
         while let Some(event) = events.next().await {
             match event {
-                Ok(conclave_client::Event::Entry(entry))
-                    if entry.kind == EntryKind::Text(text.to_owned()) =>
-                {
+                Ok(conclave_client::Event::Entry(entry)) if entry.text() == Some(text) => {
                     return Ok(());
                 }
                 Ok(_) => {}

@@ -1,13 +1,14 @@
 //! What was read, in the order of each group's log.
 
-use conclave_protocol::{GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{GroupId, Message, MessageId, Sequence, UnixMillis, UserId};
 use rusqlite::{Row, types::Type};
 
 use super::{
     Tx,
     groups::{id_column, number, sequence},
+    messages::millis,
 };
-use crate::{ClientError, Entry, EntryKind};
+use crate::{ClientError, Entry, EntryKind, Posted};
 
 impl Tx<'_> {
     /// Up to `limit` entries after a place in the log, oldest first.
@@ -17,13 +18,22 @@ impl Tx<'_> {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, ClientError> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT group_id, sequence, accepted_millis, author, kind, body FROM history
-             WHERE group_id = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-        )?;
+        let mut query = self.sql.prepare_cached(&format!(
+            "{SELECT} WHERE h.group_id = ? AND h.sequence > ? ORDER BY h.sequence LIMIT ?"
+        ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = query.query_map((group.as_bytes(), number(after), limit), entry_from_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
+        self.fill_reactions(&mut entries)?;
+        self.fill_answers(&mut entries)?;
+        Ok(entries)
+    }
+
+    /// One entry.
+    pub(crate) fn entry(&self, group: GroupId, at: Sequence) -> Result<Option<Entry>, ClientError> {
+        let before = Sequence(at.0.saturating_sub(1));
+        let found = self.history(group, before, 1)?.pop();
+        Ok(found.filter(|entry| entry.sequence == at))
     }
 
     pub(super) fn record(&self, entry: &Entry) -> Result<(), ClientError> {
@@ -33,18 +43,29 @@ impl Tx<'_> {
             .execute((
                 entry.group.as_bytes(),
                 number(entry.sequence),
-                i64::try_from(entry.accepted.0).unwrap_or(i64::MAX),
+                millis(entry.accepted),
                 entry.author.as_str(),
                 kind,
                 body,
             ))?;
-        Ok(())
+        match &entry.kind {
+            EntryKind::Message(Posted { id, expires, .. }) => {
+                self.name_message(entry.group, entry.sequence, *id, *expires)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
+/// Lines of history with what is known of messages.
+const SELECT: &str = "
+    SELECT h.group_id, h.sequence, h.accepted_millis, h.author, h.kind, h.body,
+           m.id, m.edited_millis, m.deleted, m.expires_millis
+    FROM history h LEFT JOIN messages m ON m.group_id = h.group_id AND m.sequence = h.sequence";
+
 fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
     match kind {
-        EntryKind::Text(text) => ("text", text.clone().into_bytes()),
+        EntryKind::Message(posted) => ("message", posted.message.to_bytes()),
         EntryKind::Named(name) => ("named", name.clone().into_bytes()),
         EntryKind::Added(users) => ("added", join(users)),
         EntryKind::Removed(users) => ("removed", join(users)),
@@ -53,14 +74,13 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         }
         EntryKind::Leaves => ("leaves", Vec::new()),
         EntryKind::Rejoined => ("rejoined", Vec::new()),
-        EntryKind::Unknown => ("unknown", Vec::new()),
+        EntryKind::Unknown(bytes) => ("unknown", bytes.clone()),
         EntryKind::Unreadable => ("unreadable", Vec::new()),
     }
 }
 
 fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
     Some(match kind {
-        "text" => EntryKind::Text(String::from_utf8(body).ok()?),
         "named" => EntryKind::Named(String::from_utf8(body).ok()?),
         "added" => EntryKind::Added(split(&body)?),
         "removed" => EntryKind::Removed(split(&body)?),
@@ -75,7 +95,8 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
         "leaves" => EntryKind::Leaves,
         "rejoined" => EntryKind::Rejoined,
         "unreadable" => EntryKind::Unreadable,
-        _ => EntryKind::Unknown,
+        "unknown" => EntryKind::Unknown(body),
+        _ => return None,
     })
 }
 
@@ -97,11 +118,36 @@ fn entry_from_row(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let invalid = |column, text: &str| {
         rusqlite::Error::InvalidColumnType(column, text.to_owned(), Type::Text)
     };
+    let body: Vec<u8> = row.get(5)?;
+    let kind = match kind.as_str() {
+        "message" => message_from_row(row, &body)?.map(EntryKind::Message),
+        other => decode(other, body),
+    }
+    .ok_or_else(|| invalid(5, &kind))?;
     Ok(Entry {
         group: id_column(row, 0)?,
         sequence: sequence(row, 1)?,
         accepted: UnixMillis(row.get::<_, i64>(2)?.unsigned_abs()),
         author: author.parse().map_err(|_| invalid(3, &author))?,
-        kind: decode(&kind, row.get(5)?).ok_or_else(|| invalid(5, &kind))?,
+        kind,
     })
+}
+
+fn message_from_row(row: &Row<'_>, body: &[u8]) -> rusqlite::Result<Option<Posted>> {
+    let time = |column| {
+        row.get(column)
+            .map(|it: Option<i64>| it.map(|it| UnixMillis(it.unsigned_abs())))
+    };
+    let Some(message) = Message::from_bytes(body) else {
+        return Ok(None);
+    };
+    Ok(Some(Posted {
+        id: MessageId::from_bytes(row.get(6)?),
+        message,
+        answers: None,
+        edited: time(7)?,
+        deleted: row.get(8)?,
+        expires: time(9)?,
+        reactions: Vec::new(),
+    }))
 }

@@ -6,8 +6,8 @@ use conclave_engine::{EngineError, Processed};
 use conclave_protocol::{Content, DeviceAddress, DeviceId, GroupId, Sequence, UnixMillis, UserId};
 use conclave_rpc::{device_id, v1};
 
-use super::{Reason, Tx};
-use crate::{ClientError, Entry, EntryKind, Event, Group, Member, Standing, intent::Intent};
+use super::{Reason, Tx, line::Line};
+use crate::{ClientError, EntryKind, Event, Group, Member, Standing, intent::Intent};
 
 /// What came of a run of entries.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Tx<'_> {
             if entry.sequence <= group.cursor.0 || group.standing == Standing::Ended {
                 continue;
             }
-            let Err(problem) = self.take_in_whole(&mut group, entry, &mut run) else {
+            let Err(problem) = self.take_in_whole(&mut group, entry, &mut run, now) else {
                 continue;
             };
             if problem.is_local() {
@@ -89,6 +89,7 @@ impl Tx<'_> {
         group: &mut Group,
         entry: &v1::LogEntry,
         run: &mut Run,
+        now: UnixMillis,
     ) -> Result<(), ClientError> {
         if entry.sequence != group.cursor.next().0 {
             return Err(ClientError::Protocol("the log has a gap".into()));
@@ -100,7 +101,7 @@ impl Tx<'_> {
         let (told, unreadable) = (run.events.len(), run.unreadable.len());
         self.sql.execute_batch("SAVEPOINT entry")?;
         let taken = self
-            .take_in_one(&mut after, entry, run)
+            .take_in_one(&mut after, entry, run, now)
             .and_then(|own| self.set_cursor(after.id, after.cursor).map(|()| own));
         if let Ok(own) = taken {
             run.has_leaves |= entry.kind() == v1::EntryKind::Proposal;
@@ -121,6 +122,7 @@ impl Tx<'_> {
         group: &mut Group,
         entry: &v1::LogEntry,
         run: &mut Run,
+        now: UnixMillis,
     ) -> Result<bool, ClientError> {
         let accepted = UnixMillis(entry.accepted_millis);
         let sender = device_id(&entry.sender_device_id)
@@ -133,6 +135,7 @@ impl Tx<'_> {
             group,
             sequence: Sequence(entry.sequence),
             accepted,
+            now,
             events: &mut run.events,
         };
         let own = sender == self.own_certificate().address().device;
@@ -171,24 +174,14 @@ impl Tx<'_> {
         reply: &v1::SubmitResponse,
     ) -> Result<Vec<Event>, ClientError> {
         let sequence = Sequence(reply.sequence);
-        if self.group(id)?.is_none_or(|group| sequence > group.cursor) {
+        let Some(mut group) = self.group(id)?.filter(|group| sequence <= group.cursor) else {
             return Ok(Vec::new());
-        }
+        };
         let Some(Intent::Send(content)) = self.land_unread(id, submission, sequence)? else {
             return Ok(Vec::new());
         };
-        let Content::Text(text) = Content::from_bytes(&content) else {
-            return Ok(Vec::new());
-        };
-        let entry = Entry {
-            group: id,
-            sequence,
-            accepted: UnixMillis(reply.accepted_millis),
-            author: self.own_certificate().address().user.clone(),
-            kind: EntryKind::Text(text),
-        };
-        self.record(&entry)?;
-        Ok(vec![Event::Entry(entry)])
+        let accepted = UnixMillis(reply.accepted_millis);
+        self.take_in_unread(&mut group, sequence, accepted, &content)
     }
 
     /// An entry that this device submitted: the outbox knows what it was. Says whether it did.
@@ -200,7 +193,8 @@ impl Tx<'_> {
         let me = self.own_certificate().address().user.clone();
         match intent {
             Intent::Send(content) => {
-                self.take_in_content(line, me, Content::from_bytes(&content))?;
+                let own = self.own_certificate().address();
+                self.take_in_content(line, own, &content)?;
             }
             Intent::Leave => {
                 self.apply(self.engine.process(self, id, message, line.accepted)?)?;
@@ -240,7 +234,7 @@ impl Tx<'_> {
         match processed {
             Processed::Application {
                 sender, content, ..
-            } => self.take_in_content(line, sender.user, Content::from_bytes(&content)),
+            } => self.take_in_content(line, &sender, &content),
             Processed::Proposal { from, .. } => line.add(self, from.user, EntryKind::Leaves),
             Processed::Commit {
                 by,
@@ -280,28 +274,10 @@ impl Tx<'_> {
         }
     }
 
-    fn take_in_content(
-        &self,
-        line: &mut Line<'_>,
-        author: UserId,
-        content: Content,
-    ) -> Result<(), ClientError> {
-        match content {
-            Content::Text(text) => line.add(self, author, EntryKind::Text(text)),
-            Content::GroupName(name) if line.group.name.as_deref() == Some(&name) => Ok(()),
-            Content::GroupName(name) => {
-                self.set_name(line.group.id, &name)?;
-                line.group.name = Some(name.clone());
-                line.add(self, author, EntryKind::Named(name))
-            }
-            _ => line.add(self, author, EntryKind::Unknown),
-        }
-    }
-
     /// Who joins can't read what was said before, so the group's name is said again.
     fn tell_newcomers(&self, group: &Group, added: &[UserId]) -> Result<(), ClientError> {
         if let (Some(name), false) = (&group.name, added.is_empty()) {
-            let content = Content::group_name(name.as_str())?.to_bytes();
+            let content = self.seal(&Content::GroupName(name.clone()))?;
             self.enqueue(group.id, &Intent::Send(content))?;
         }
         Ok(())
@@ -323,50 +299,6 @@ impl Tx<'_> {
             .find(|member| member.devices.contains(&device));
         let own = &self.own_certificate().address().user;
         Ok(author.map_or_else(|| own.clone(), |member| member.user))
-    }
-}
-
-/// The entry that is being taken in, and where what it says goes.
-struct Line<'a> {
-    group: &'a mut Group,
-    sequence: Sequence,
-    accepted: UnixMillis,
-    events: &'a mut Vec<Event>,
-}
-
-impl Line<'_> {
-    fn add(&mut self, tx: &Tx<'_>, author: UserId, kind: EntryKind) -> Result<(), ClientError> {
-        let entry = Entry {
-            group: self.group.id,
-            sequence: self.sequence,
-            accepted: self.accepted,
-            author,
-            kind,
-        };
-        tx.record(&entry)?;
-        self.events.push(Event::Entry(entry));
-        if self.group.standing == Standing::Ended {
-            self.events.push(Event::Ended(self.group.id));
-        }
-        Ok(())
-    }
-
-    /// What a Commit changed about who is there.
-    fn add_change(
-        &mut self,
-        tx: &Tx<'_>,
-        by: &UserId,
-        added: Vec<UserId>,
-        removed: Vec<UserId>,
-    ) -> Result<(), ClientError> {
-        let kind = match (added.is_empty(), removed.is_empty()) {
-            (true, true) => return Ok(()),
-            (false, true) => EntryKind::Added(added),
-            (true, false) => EntryKind::Removed(removed),
-            // Who asked to leave goes with whatever Commit comes next.
-            (false, false) => EntryKind::Changed { added, removed },
-        };
-        self.add(tx, by.clone(), kind)
     }
 }
 

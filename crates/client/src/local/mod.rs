@@ -5,12 +5,15 @@
 //! code runs under any scheduler.
 
 mod account;
+mod content;
 mod devices;
 mod gather;
 mod groups;
 mod history;
 mod instance;
+mod line;
 mod log;
+mod messages;
 mod outbox;
 mod prepare;
 mod recovery;
@@ -20,7 +23,7 @@ mod schema;
 mod state;
 mod welcome;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use conclave_engine::{Device, Engine};
 use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis, UserId};
@@ -120,14 +123,20 @@ impl Local {
         let sql = self
             .database
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = work(&Tx {
+        let tx = Tx {
             sql: &sql,
             engine: &self.engine,
             random: &self.random,
+            wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
-        })?;
+        };
+        let value = work(&tx)?;
+        let wipes = tx.wipes.get();
         sql.commit()?;
+        if wipes {
+            empty_write_ahead_log(&self.database)?;
+        }
         Ok(value)
     }
 
@@ -141,6 +150,7 @@ impl Local {
             sql: &sql,
             engine: &self.engine,
             random: &self.random,
+            wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
         })
@@ -152,6 +162,8 @@ pub(crate) struct Tx<'a> {
     sql: &'a Transaction<'a>,
     engine: &'a Engine,
     random: &'a RefCell<ChaCha20Rng>,
+    /// Whether something was deleted that has to be gone from the disk.
+    wipes: Cell<bool>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<crate::Planted>,
 }
@@ -161,9 +173,25 @@ impl Tx<'_> {
         self.engine.device().certificate()
     }
 
+    /// The user whose device this is.
+    pub(crate) fn own_user(&self) -> &UserId {
+        &self.own_certificate().address().user
+    }
+
     fn random<const N: usize>(&self) -> [u8; N] {
         random(&mut self.random.borrow_mut())
     }
+
+    /// What this transaction deletes has to be gone from the disk.
+    fn wipes(&self) {
+        self.wipes.set(true);
+    }
+}
+
+/// SQLite overwrites what is deleted in the database, but its write-ahead log still has it. Where
+/// another program on the same home is reading, a later deletion or closing sees to that.
+fn empty_write_ahead_log(database: &Connection) -> Result<(), ClientError> {
+    Ok(database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 fn random<const N: usize>(source: &mut ChaCha20Rng) -> [u8; N] {

@@ -42,16 +42,13 @@ impl Tx<'_> {
         name: &str,
         now: UnixMillis,
     ) -> Result<(GroupId, i64), ClientError> {
-        let Content::GroupName(name) = Content::group_name(name)? else {
-            return Err(ClientError::Content(
-                conclave_protocol::ContentError::GroupName,
-            ));
-        };
+        // Whoever joins is told it, so it has to be one that can be said.
+        self.seal(&Content::GroupName(name.to_owned()))?;
         let id = GroupId::from_bytes(self.random());
         let created = self.apply(self.engine.create_group(self, id, now)?)?;
         self.put_group(&Group {
             id,
-            name: Some(name),
+            name: Some(name.to_owned()),
             standing: Standing::Creating,
             cursor: Sequence(0),
         })?;
@@ -174,7 +171,8 @@ impl Tx<'_> {
             Err(error) => return Err(error.into()),
         }
         self.sql.execute(
-            "UPDATE outbox SET failure = ?, submission = NULL, message = NULL WHERE id = ?",
+            "UPDATE outbox SET failure = ?, intent = x'', submission = NULL, message = NULL,
+             key_packages = NULL WHERE id = ?",
             (reason, row),
         )?;
         Ok(())
@@ -232,8 +230,8 @@ impl Tx<'_> {
     /// Gives up everything that waits for a group, for example because this device was removed.
     pub(super) fn abandon(&self, group: GroupId, reason: &str) -> Result<(), ClientError> {
         self.sql.execute(
-            "UPDATE outbox SET failure = ?, submission = NULL, message = NULL
-             WHERE group_id = ? AND landed IS NULL AND failure IS NULL",
+            "UPDATE outbox SET failure = ?, intent = x'', submission = NULL, message = NULL,
+             key_packages = NULL WHERE group_id = ? AND landed IS NULL AND failure IS NULL",
             (reason, group.as_bytes()),
         )?;
         Ok(())
@@ -315,9 +313,12 @@ impl Tx<'_> {
         }
     }
 
+    /// An intent has been done. Of what it was about nothing stays here: a message is in the history
+    /// now, for as long as it may be.
     pub(super) fn settle(&self, row: i64, at: Sequence) -> Result<(), ClientError> {
         self.sql.execute(
-            "UPDATE outbox SET landed = ? WHERE id = ?",
+            "UPDATE outbox SET landed = ?, intent = x'', submission = NULL, message = NULL,
+             key_packages = NULL WHERE id = ?",
             (number(at), row),
         )?;
         Ok(())

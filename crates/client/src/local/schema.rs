@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 7;
+const SCHEMA_VERSION: u32 = 8;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +70,44 @@ const SCHEMA_6: &str = "
         device          BLOB NOT NULL,
         signature_seed  BLOB NOT NULL
     ) STRICT;
+";
+
+const SCHEMA_8: &str = "
+    -- What is known of each message beside its line in the history.
+    CREATE TABLE messages (
+        group_id        BLOB NOT NULL,
+        sequence        INTEGER NOT NULL,
+        id              BLOB NOT NULL,
+        edited_millis   INTEGER,
+        deleted         INTEGER NOT NULL DEFAULT 0,
+        expires_millis  INTEGER,
+        PRIMARY KEY (group_id, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX messages_by_id ON messages (group_id, id);
+    CREATE INDEX messages_by_expiry ON messages (expires_millis) WHERE expires_millis IS NOT NULL;
+
+    CREATE TABLE reactions (
+        group_id  BLOB NOT NULL,
+        sequence  INTEGER NOT NULL,
+        user      TEXT NOT NULL,
+        reaction  TEXT NOT NULL,
+        PRIMARY KEY (group_id, sequence, user, reaction)
+    ) STRICT, WITHOUT ROWID;
+
+    -- How far each user has come in a group, as they say.
+    CREATE TABLE receipts (
+        group_id   BLOB NOT NULL,
+        user       TEXT NOT NULL,
+        delivered  INTEGER NOT NULL,
+        read       INTEGER NOT NULL,
+        PRIMARY KEY (group_id, user)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What this user chose, by name.
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
+    -- Messages had no ids before, and were not padded.
+    UPDATE history SET kind = 'unknown' WHERE kind = 'text';
 ";
 
 const SCHEMA_4: &str = "
@@ -274,7 +312,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
     let migrations = [
-        SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7,
+        SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

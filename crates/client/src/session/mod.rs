@@ -22,6 +22,7 @@ mod call;
 mod devices;
 mod follow;
 mod instance;
+mod messages;
 mod next;
 mod pace;
 mod rejoin;

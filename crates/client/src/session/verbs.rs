@@ -1,7 +1,7 @@
 //! What an application asks for and asks about. None of it needs the network: each verb puts an
 //! intent into the outbox, and what becomes of it shows in [`Session::outcome`].
 
-use conclave_protocol::{Content, DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
 
 use super::{IntentId, Session};
 use crate::{
@@ -90,15 +90,6 @@ impl Session {
     /// [`ClientError::NotMember`], [`ClientError::Leaving`].
     pub fn leave(&mut self, group: GroupId) -> Result<IntentId, ClientError> {
         self.enqueue(group, |tx| tx.enqueue(group, &Intent::Leave).map(IntentId))
-    }
-
-    /// Sends a line of text.
-    ///
-    /// # Errors
-    /// [`ClientError::Content`], [`ClientError::NotMember`], [`ClientError::Leaving`].
-    pub fn send(&mut self, group: GroupId, text: &str) -> Result<IntentId, ClientError> {
-        let intent = Intent::Send(Content::text(text)?.to_bytes());
-        self.enqueue(group, |tx| tx.enqueue(group, &intent).map(IntentId))
     }
 
     /// How an intent ended: where it landed, or why it was given up. `None` while it waits.
@@ -203,7 +194,7 @@ impl Session {
         self.local.read(|tx| tx.history(group, after, limit))
     }
 
-    fn enqueue<T>(
+    pub(super) fn enqueue<T>(
         &mut self,
         group: GroupId,
         work: impl FnOnce(&Tx<'_>) -> Result<T, ClientError>,

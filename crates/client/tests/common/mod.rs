@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use conclave_client::{Client, Entry, EntryKind, GroupId, Sequence};
+use conclave_client::{Client, Entry, GroupId, Sequence};
 use conclave_delivery_service::{Config, Server};
 use tempfile::TempDir;
 use tokio::{
@@ -107,10 +107,7 @@ pub async fn texts(person: &Client, group: GroupId) -> Vec<String> {
     let texts = history(person, group)
         .await
         .into_iter()
-        .filter_map(|entry| match entry.kind {
-            EntryKind::Text(text) => Some(text),
-            _ => None,
-        });
+        .filter_map(|entry| entry.text().map(str::to_owned));
     texts.collect()
 }
 

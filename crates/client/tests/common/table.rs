@@ -18,8 +18,8 @@ use std::{
 };
 
 use conclave_client::{
-    ClientError, DeviceId, Entry, EntryKind, Event, GroupId, Recovery, RecoveryPhrase,
-    Registration, Sequence, UnixMillis, UserId, perform,
+    ClientError, DeviceId, Entry, Event, GroupId, Recovery, RecoveryPhrase, Registration, Sequence,
+    UnixMillis, UserId, perform,
     session::{Call, Database, Hint, IntentId, Rejection, Reply, Seed, Session},
 };
 use conclave_delivery_service::InProcess;
@@ -339,10 +339,7 @@ impl Table {
 
     pub fn texts(&mut self, seat: usize, group: GroupId) -> Vec<String> {
         let texts = self.history(seat, group).into_iter();
-        let texts = texts.filter_map(|entry| match entry.kind {
-            EntryKind::Text(text) => Some(text),
-            _ => None,
-        });
+        let texts = texts.filter_map(|entry| entry.text().map(str::to_owned));
         texts.collect()
     }
 
