@@ -5,7 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use conclave_delivery_service::{backup, registration_code};
+use anyhow::bail;
+use conclave_delivery_service::{backup, delete_user, registration_code};
 use serde_json::json;
 
 use crate::{args::Admin, output::Output};
@@ -16,6 +17,13 @@ pub(crate) fn run(command: &Admin, output: &Output) -> anyhow::Result<()> {
             let lifetime = Duration::from_hours(u64::from(*days) * 24);
             let code = registration_code(data, lifetime, SystemTime::now().into())?;
             output.show(&code, &json!({ "code": code, "days": days }))?;
+        }
+        Admin::DeleteUser { user, data } => {
+            if !delete_user(data, user)? {
+                bail!("there is no user {user} in these data");
+            }
+            let text = format!("deleted {user}; the name can be registered again");
+            output.show(&text, &json!({ "deleted": user.as_str() }))?;
         }
         Admin::Backup { data, to } => copy(data, to, output)?,
     }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use conclave_client::UserId;
 use conclave_delivery_service::{ClientVersion, Rate, RateLimits};
 
 /// End-to-end encrypted messaging for very large groups.
@@ -100,6 +101,10 @@ pub(crate) enum Command {
     Verify {
         /// A user whom you share a group with
         user: String,
+        /// Accept the new identity key of a user who has another than before: the digits of it that
+        /// you compared, as this command shows them
+        #[arg(long, value_name = "DIGITS")]
+        accept_new_key: Option<String>,
         /// Show the QR code even where there seems to be no room for it
         #[arg(long)]
         qr: bool,
@@ -252,6 +257,17 @@ pub(crate) enum Admin {
         /// How many days it can be used
         #[arg(long, value_name = "DAYS", default_value_t = 7)]
         days: u16,
+    },
+    /// Delete a user who lost every device and the recovery phrase, so that the name is free again
+    ///
+    /// The server must not be running. Whoever registers the name next has another identity key: all
+    /// who knew the user are told by their own devices, and have to accept it.
+    DeleteUser {
+        /// The user, for example alice@example.org
+        user: UserId,
+        /// Folder with the server's data
+        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
+        data: PathBuf,
     },
     /// Copy a server's data into one file; the server may be running
     Backup {

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     args::{Group, Read},
     output::{Output, printable, short, warning},
+    verify,
 };
 
 /// Entries that are read from the local history at once.
@@ -143,10 +144,12 @@ pub(crate) async fn find(
 /// Reads what waits at the server and says what this device did not accept.
 pub(crate) async fn sync(client: &Client) -> Result<(), ClientError> {
     for event in client.sync().await? {
-        if let Event::Refused { reason, .. } = event {
-            warning(&format!(
+        match event {
+            Event::Refused { reason, .. } => warning(&format!(
                 "an invitation to a group was not accepted: {reason}"
-            ));
+            )),
+            Event::IdentityChanged { user } => warning(&verify::changed(client, &user)),
+            _ => {}
         }
     }
     Ok(())
@@ -193,18 +196,26 @@ async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn members(client: &Client, group: &ClientGroup, output: &Output) -> anyhow::Result<()> {
+    let changed = client.changed_identities().await?;
     for member in client.members(group.id).await? {
+        let is_changed = changed.contains(&member.user);
         let devices: Vec<String> = member.devices.iter().map(ToString::to_string).collect();
         let you = if member.user == *client.user() {
             " (you)"
         } else {
             ""
         };
-        let text = format!("{}{you}", short(&member.user, client.user().domain()));
-        output.show(
-            &text,
-            &json!({ "user": member.user.as_str(), "devices": devices }),
-        )?;
+        let new_key = if is_changed {
+            " (new identity key)"
+        } else {
+            ""
+        };
+        let name = short(&member.user, client.user().domain());
+        let mut value = json!({ "user": member.user.as_str(), "devices": devices });
+        if is_changed {
+            value["identity_changed"] = json!(true);
+        }
+        output.show(&format!("{name}{you}{new_key}"), &value)?;
     }
     Ok(())
 }

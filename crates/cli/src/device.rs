@@ -1,4 +1,4 @@
-//! The commands about a person's devices, and about who others are.
+//! The commands about a person's devices.
 
 use std::path::Path;
 
@@ -62,21 +62,6 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
             Ok(())
         }
     }
-}
-
-/// What a user compares with another.
-pub(crate) async fn verify(
-    home: &Path,
-    user: &str,
-    qr: bool,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let client = Client::open(home)?;
-    let user = client.user_named(user)?;
-    let digits = client.safety_number(&user).await?;
-    let value = json!({ "user": user.as_str(), "digits": digits });
-    output.code(&digits, &digits.replace(' ', ""), &value, qr)?;
-    Ok(())
 }
 
 async fn list(home: &Path, output: &Output) -> anyhow::Result<()> {

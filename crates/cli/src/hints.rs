@@ -41,6 +41,9 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::NotListed => {
             "Run any command on the other device while the server can be reached, then this one again."
         }
+        ClientError::OtherDigits => {
+            "`conclave verify USER` shows them; compare all 60 with what that user sees."
+        }
         ClientError::OtherPhrase(_) => {
             "Is it another user's, or was the name registered anew by somebody else since?"
         }
@@ -48,7 +51,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
             "`conclave read GROUP` shows messages with their numbers: 12 for #12."
         }
         ClientError::IdentityChanged(_) => {
-            "Somebody may be pretending to be this user. Nothing was changed."
+            "They registered anew, or somebody pretends to be them. `conclave verify USER` shows the \
+             digits to compare; until you accept the new key, you can read on, remove them and leave."
         }
         _ => return None,
     })

@@ -12,6 +12,7 @@ mod output;
 mod qr;
 mod recovery;
 mod serve;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -68,7 +69,16 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         Command::Whoami => chat::whoami(&args.home, output),
         Command::Group { command } => chat::group(&args.home, command, output).await,
         Command::Device { command } => device::run(&args.home, command, output).await,
-        Command::Verify { user, qr } => device::verify(&args.home, &user, qr, output).await,
+        Command::Verify {
+            user,
+            accept_new_key: None,
+            qr,
+        } => verify::show(&args.home, &user, qr, output).await,
+        Command::Verify {
+            user,
+            accept_new_key: Some(digits),
+            ..
+        } => verify::accept(&args.home, &user, &digits, output).await,
         Command::Recovery { command } => recovery::run(&args.home, &command, output).await,
         Command::Recover {
             name,

@@ -134,3 +134,46 @@ fn a_device_with_the_identity_key_revokes_the_first_one() {
     tablet.says(&["device", "revoke", phone["device"].as_str().unwrap()]);
     assert!(!alice.run(&["group", "create", "mine"]).status.success());
 }
+
+#[test]
+fn who_lost_the_key_too_registers_anew_and_is_accepted_by_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(&data, &[]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    bob.says(&["group", "create", "club"]);
+    bob.says(&["group", "add", "club", "alice"]);
+    let before = bob.says(&["verify", "alice"]);
+
+    let delete = |user: &str| {
+        let data = data.to_str().unwrap();
+        alice.run(&["admin", "delete-user", user, "--data", data])
+    };
+    complains(&delete("alice@localhost"), &["use"]);
+    drop(server);
+    complains(&delete("zoe@localhost"), &["no user zoe"]);
+    assert!(delete("alice@localhost").status.success());
+    let server = Server::start(&data, &["--listen", &address]);
+    std::fs::remove_dir_all(&alice.home).unwrap();
+    let alice = Person::new(&folder, "alice", &server.url);
+
+    bob.says(&["group", "create", "new"]);
+    complains(
+        &bob.run(&["group", "add", "new", "alice"]),
+        &["identity key of alice", "conclave verify"],
+    );
+    let shown = bob.json(&["verify", "alice"]).remove(0);
+    assert_eq!(shown["digits"], before.trim());
+    let digits = shown["new_digits"].as_str().unwrap();
+    let accept = |digits: &str| bob.run(&["verify", "alice", "--accept-new-key", digits]);
+    complains(&accept(before.trim()), &["not the digits"]);
+    assert!(accept(digits).status.success());
+    // The key before is out of the group where it was.
+    assert_eq!(bob.json(&["group", "members", "club"]).len(), 1);
+    bob.says(&["group", "add", "club", "alice"]);
+    bob.says(&["send", "club", "hello again"]);
+    assert!(alice.says(&["read", "club"]).contains("bob: hello again"));
+    assert_eq!(alice.says(&["verify", "bob"]).trim(), digits);
+}

@@ -248,6 +248,38 @@ impl Client {
             .await
     }
 
+    /// The users who appeared under another identity key than the one that counts on this device:
+    /// they, or somebody in their place, may have registered anew. Nothing is encrypted to them.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub async fn changed_identities(&self) -> Result<Vec<UserId>, ClientError> {
+        self.session(Session::changed_identities).await
+    }
+
+    /// What this user and another compare who appeared under another identity key since; `None`
+    /// where there is no other.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub async fn new_safety_number(&self, user: &UserId) -> Result<Option<String>, ClientError> {
+        let user = user.clone();
+        self.session(move |session| session.new_safety_number(&user))
+            .await
+    }
+
+    /// Has a user's other identity key count from now on, where the digits are those of
+    /// [`Self::new_safety_number`], which a person has compared. What stands in groups under the key
+    /// before is removed from there.
+    ///
+    /// # Errors
+    /// [`ClientError::IdentityUnchanged`], [`ClientError::OtherDigits`].
+    pub async fn accept_identity(&self, user: &UserId, digits: &str) -> Result<(), ClientError> {
+        let (user, digits) = (user.clone(), digits.to_owned());
+        self.session(move |session| session.accept_identity(&user, &digits))
+            .await
+    }
+
     /// What the members of a group compare to see that they are in it with the same devices: 60
     /// digits that all see alike.
     ///
@@ -293,11 +325,19 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::AlreadyMember`], [`ClientError::UnknownUser`],
-    /// [`ClientError::NoKeyPackages`] and those of [`Self::send`].
+    /// [`ClientError::IdentityChanged`], [`ClientError::NoKeyPackages`] and those of [`Self::send`].
     pub async fn add(&self, group: GroupId, users: &[UserId]) -> Result<Receipt, ClientError> {
-        let users = users.to_vec();
+        let (users, wanted) = (users.to_vec(), users.to_vec());
         let intents = self.session(move |session| session.add(group, &users));
-        self.settle(group, &intents.await?).await
+        match self.settle(group, &intents.await?).await {
+            // That a key has changed may have shown only now.
+            Err(error @ ClientError::GivenUp(_)) => {
+                self.session(move |session| session.refuse_changed(&wanted))
+                    .await?;
+                Err(error)
+            }
+            settled => settled,
+        }
     }
 
     /// Removes users, with all their devices.

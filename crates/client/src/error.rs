@@ -78,6 +78,12 @@ pub enum ClientError {
          before you trust it"
     )]
     IdentityChanged(String),
+    /// Digits were given to accept a key that has not changed.
+    #[error("this user's identity key has not changed")]
+    IdentityUnchanged,
+    /// The digits are not those of the key that is to be accepted.
+    #[error("these are not the digits of this user's new identity key")]
+    OtherDigits,
     /// The keys of this device were used elsewhere.
     #[error("the folder of this device was copied or restored; it comes back with new keys")]
     Copied,

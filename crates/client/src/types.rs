@@ -176,6 +176,13 @@ pub enum Event {
         /// Why, in a sentence.
         reason: String,
     },
+    /// A user appeared under another identity key than before: registered anew after losing it, or
+    /// somebody else. Nothing is encrypted to the new key until it is
+    /// [accepted](crate::Client::accept_identity); what others say is read on.
+    IdentityChanged {
+        /// Who.
+        user: UserId,
+    },
     /// This device can't follow a group any longer, and comes back by itself.
     Resyncing {
         /// The group.

@@ -58,6 +58,15 @@ pub(crate) fn with_store<T>(
     work(&open_store(&database)?).map_err(|error| unreadable(&database, &error))
 }
 
+/// Does something to the store of a server that is not running, and does not start meanwhile.
+pub(crate) fn alone_with_store<T>(
+    path: &Path,
+    work: impl FnOnce(&SqliteStore) -> Result<T, StoreError>,
+) -> Result<T, ServeError> {
+    let _lock = lock(path)?;
+    with_store(path, work)
+}
+
 fn open_store(database: &Path) -> Result<SqliteStore, ServeError> {
     SqliteStore::open(database).map_err(|error| match error {
         OpenError::Newer { found, known } => ServeError::NewerDatabase {

@@ -15,6 +15,7 @@ mod auth;
 mod backup;
 mod blobs;
 mod clock;
+mod deletion;
 mod edge;
 mod error;
 mod folder;
@@ -37,6 +38,7 @@ mod tails;
 mod wire;
 
 pub use backup::backup;
+pub use deletion::delete_user;
 pub use edge::{ClientVersion, Rate, RateLimits, Tls};
 pub use error::{BackupError, ServeError};
 pub use in_process::{Connection, InProcess};

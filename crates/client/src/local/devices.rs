@@ -9,8 +9,8 @@ use conclave_protocol::{
 use conclave_rpc::v1;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::Tx;
-use crate::{ClientError, Standing, intent::Intent};
+use super::{Tx, contacts::Met};
+use crate::{ClientError, Event, Standing, intent::Intent};
 
 /// How long a list that was asked for is taken to be the newest: adding many users takes several
 /// requests, each of which must find those before it done.
@@ -54,7 +54,8 @@ impl Tx<'_> {
         &self,
         lists: &v1::FetchDeviceListsResponse,
         now: UnixMillis,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Vec<Event>, ClientError> {
+        let mut met = Met::default();
         for given in &lists.users {
             let Ok(user) = given.user.parse::<UserId>() else {
                 continue;
@@ -64,12 +65,15 @@ impl Tx<'_> {
                 self.take_own_list(&given.device_list, now)?;
             } else if let Ok(list) = DeviceList::from_bytes(&given.device_list)
                 && *list.user() == user
-                && self.is_identity_key(&user, list.identity_key())?
             {
-                self.keep_list(&list)?;
+                let key = list.identity_key();
+                self.meet_key(&user, key, &mut met)?;
+                if self.is_identity_key(&user, key)? {
+                    self.keep_list(&list)?;
+                }
             }
         }
-        Ok(())
+        Ok(met.events)
     }
 
     /// Refuses devices that their users' newest lists do not name: they were revoked, or never
@@ -87,7 +91,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether a user's newest list names a device; any will do where there is no list.
+    /// Whether a user's newest list names a device; any will do where there is no list. A device
+    /// under an identity key that does not count is no matter of that list.
     pub(super) fn is_listed(&self, certificate: &DeviceCertificate) -> Result<bool, ClientError> {
         let (address, key) = (certificate.address(), certificate.claims().signature_key);
         if address.user == self.own_certificate().address().user {
@@ -96,7 +101,10 @@ impl Tx<'_> {
                 return Ok(changed == Some(key));
             }
         }
-        let list = self.device_list(&certificate.address().user)?;
+        if !self.is_identity_key(&address.user, certificate.identity_key())? {
+            return Ok(true);
+        }
+        let list = self.device_list(&address.user)?;
         Ok(list.is_none_or(|list| list.names(certificate)))
     }
 
@@ -365,7 +373,7 @@ mod tests {
         )
         .unwrap();
         let [phone, tablet] = [certificate(1), certificate(2)];
-        local.write(|tx| tx.pin_all([&phone].into_iter())).unwrap();
+        local.write(|tx| tx.meet([&phone].into_iter())).unwrap();
         let mut listed = |lists: Option<v1::FetchDeviceListsResponse>| {
             let both = local.write(|tx| {
                 if let Some(lists) = lists {

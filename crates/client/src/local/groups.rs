@@ -1,7 +1,7 @@
 //! The groups that this device knows.
 
 use conclave_engine::EngineError;
-use conclave_protocol::{DeviceCertificate, Epoch, GroupId, Sequence, UserId, VerifyingKey};
+use conclave_protocol::{Epoch, GroupId, Sequence, UserId};
 use rusqlite::{OptionalExtension as _, Row, types::Type};
 
 use super::Tx;
@@ -114,70 +114,10 @@ impl Tx<'_> {
         Ok(self.engine.has_pending_commit(self, id)?)
     }
 
-    /// Whether a key is the identity key that a user had when first seen, or may become it.
-    pub(super) fn is_identity_key(
-        &self,
-        user: &UserId,
-        key: &VerifyingKey,
-    ) -> Result<bool, ClientError> {
-        let own = self.own_certificate();
-        if *user == own.address().user {
-            return Ok(key == own.identity_key());
-        }
-        let mut known = self
-            .sql
-            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?;
-        let known = known.query_row([user.as_str()], |row| row.get::<_, Vec<u8>>(0));
-        Ok(known
-            .optional()?
-            .is_none_or(|known| known == key.as_bytes()))
-    }
-
-    /// What this user and another compare; see `fingerprint`.
-    pub(crate) fn safety_number(&self, user: &UserId) -> Result<String, ClientError> {
-        let mut known = self
-            .sql
-            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?;
-        let key = known.query_row([user.as_str()], |row| row.get::<_, Vec<u8>>(0));
-        let key = key
-            .optional()?
-            .and_then(|key| VerifyingKey::try_from(&key[..]).ok());
-        let key = key.ok_or_else(|| ClientError::UnknownUser(vec![user.to_string()]))?;
-        let own = self.own_certificate();
-        let own = (&own.address().user, own.identity_key());
-        Ok(fingerprint::safety_number(own, (user, &key)))
-    }
-
     /// What all members of a group compare; see `fingerprint`.
     pub(crate) fn roster_fingerprint(&self, id: GroupId) -> Result<String, ClientError> {
         let roster = self.engine.roster(self, id)?;
         Ok(fingerprint::roster(roster.iter().map(|it| &it.certificate)))
-    }
-
-    /// Keeps the identity keys of users who are seen for the first time, and refuses another key
-    /// later (promise 4: no ghost). Where one is refused, none is kept.
-    pub(super) fn pin_all<'c>(
-        &self,
-        certificates: impl Iterator<Item = &'c DeviceCertificate> + Clone,
-    ) -> Result<(), ClientError> {
-        let mut known = self
-            .sql
-            .prepare_cached("SELECT identity_key FROM contacts WHERE user = ?")?;
-        for certificate in certificates.clone() {
-            let user = certificate.address().user.as_str();
-            let key: Option<Vec<u8>> = known.query_row([user], |row| row.get(0)).optional()?;
-            if key.is_some_and(|key| key != certificate.identity_key().as_bytes()) {
-                return Err(ClientError::IdentityChanged(user.to_owned()));
-            }
-        }
-        let mut keep = self
-            .sql
-            .prepare_cached("INSERT OR IGNORE INTO contacts VALUES (?, ?)")?;
-        for certificate in certificates {
-            let user = certificate.address().user.as_str();
-            keep.execute((user, certificate.identity_key().as_bytes()))?;
-        }
-        Ok(())
     }
 }
 
@@ -214,49 +154,4 @@ fn group_from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
         standing,
         cursor: sequence(row, 3)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use conclave_protocol::{DeviceAddress, DeviceClaims, DeviceId, SigningKey, UnixMillis};
-
-    use super::*;
-    use crate::local::{Database, Local};
-
-    fn certificate(user: &str, identity: u8) -> DeviceCertificate {
-        let device = DeviceId::from_bytes([identity; 16]);
-        let address = DeviceAddress {
-            user: user.parse().unwrap(),
-            device,
-        };
-        let key = SigningKey::from_seed(&[identity; 32]);
-        let claims = DeviceClaims::starting(address, key.verifying_key(), UnixMillis(0));
-        DeviceCertificate::issue(claims, &key)
-    }
-
-    #[test]
-    fn a_changed_identity_key_is_refused_and_nothing_of_its_company_kept() {
-        let mut local = Local::create(
-            Database::in_memory().unwrap(),
-            &crate::Registration::at("http://127.0.0.1:1"),
-            "alice@here".parse().unwrap(),
-            None,
-            &[7; 32].into(),
-            UnixMillis(0),
-        )
-        .unwrap();
-        // The transaction is committed all the same, as when a Welcome is dropped.
-        let mut pin = |certificates: &[DeviceCertificate]| {
-            let pinned = local.write(|tx| Ok(tx.pin_all(certificates.iter())));
-            pinned.unwrap()
-        };
-        pin(&[certificate("bob@here", 1)]).unwrap();
-        pin(&[certificate("bob@here", 1)]).unwrap();
-        let company = [certificate("carol@here", 2), certificate("bob@here", 3)];
-        assert!(matches!(
-            pin(&company),
-            Err(ClientError::IdentityChanged(_))
-        ));
-        pin(&[certificate("carol@here", 4)]).unwrap();
-    }
 }

@@ -243,7 +243,7 @@ impl Tx<'_> {
                 removed_self,
                 ..
             } => {
-                self.pin_all(added.iter())?;
+                line.events.extend(self.meet(added.iter())?.events);
                 self.check_listed(added.iter())?;
                 if by == *self.own_certificate().address() {
                     return Err(ClientError::Copied);

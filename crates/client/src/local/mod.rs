@@ -5,6 +5,7 @@
 //! code runs under any scheduler.
 
 mod account;
+mod contacts;
 mod content;
 mod devices;
 mod gather;
@@ -41,7 +42,7 @@ pub(crate) use self::{
     instance::Checked,
     log::Run,
     outbox::add_intents,
-    resync::Reason,
+    resync::{Opened, Reason},
     welcome::{Wanted, welcome_group},
 };
 use crate::{ClientError, Recovery, Registration};

@@ -34,7 +34,24 @@ impl Tx<'_> {
         item: &Item,
         now: UnixMillis,
     ) -> Result<Option<Call>, ClientError> {
-        let prepared = match &item.intent {
+        let trusted = self.check_trust(group, &item.intent);
+        let prepared = trusted.and_then(|()| self.prepare_intent(group, item, now));
+        match prepared {
+            Err(error) if is_final(&error) => {
+                self.give_up(group, item.id, &error.to_string())?;
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    fn prepare_intent(
+        &self,
+        group: GroupId,
+        item: &Item,
+        now: UnixMillis,
+    ) -> Result<Option<Call>, ClientError> {
+        match &item.intent {
             // A group's creation is prepared when it is enqueued.
             Intent::Create => Err(ClientError::Protocol("a creation without its bytes".into())),
             Intent::Send(content) => self.prepare_send(group, item, content, now),
@@ -51,13 +68,6 @@ impl Tx<'_> {
                 let others: Vec<UserId> = users.iter().filter(|it| *it != own).cloned().collect();
                 self.prepare_remove(group, item, &others, now)
             }
-        };
-        match prepared {
-            Err(error) if is_final(&error) => {
-                self.give_up(group, item.id, &error.to_string())?;
-                Ok(None)
-            }
-            other => other,
         }
     }
 
@@ -117,6 +127,9 @@ impl Tx<'_> {
                 let request = v1::FetchDeviceListsRequest { users: stale };
                 return Ok(Some(Call::FetchDeviceLists(request)));
             }
+            if !matches!(item.intent, Intent::AddFor(_)) {
+                self.refuse_changed(&missing)?;
+            }
             let request = v1::TakeKeyPackagesRequest {
                 request_id: item.request_id.as_bytes().to_vec().into(),
                 users: missing.iter().map(ToString::to_string).collect(),
@@ -172,7 +185,8 @@ impl Tx<'_> {
         if !empty.is_empty() {
             return Err(ClientError::NoKeyPackages(empty));
         }
-        self.pin_all(adds.iter().map(KeyPackage::certificate))?;
+        let met = self.meet(adds.iter().map(KeyPackage::certificate))?;
+        met.refuse_changed()?;
         Ok(adds)
     }
 

@@ -62,6 +62,15 @@ pub(crate) struct PendingJoin {
     message: Vec<u8>,
 }
 
+/// What came of making an external Commit.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// What the application hears.
+    pub(crate) events: Vec<Event>,
+    /// Why there is none.
+    pub(crate) problem: Option<ClientError>,
+}
+
 impl Tx<'_> {
     /// Notes that a group has to be joined again, not before a random wait that grows with each
     /// time it was needed lately.
@@ -103,22 +112,25 @@ impl Tx<'_> {
     }
 
     /// Makes the external Commit from what the service gave, and keeps it as a pending join; or
-    /// finds that there is no need for one. An error is what is wrong with what the service gave.
+    /// finds that there is no need for one. An error is what is wrong with what the service gave;
+    /// what is refused without one is that somebody is there under another identity key: the Commit
+    /// would be encrypted to them.
     pub(crate) fn open_join(
         &self,
         id: GroupId,
         first: &v1::FetchGroupInfoResponse,
         tree: &[u8],
         now: UnixMillis,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Opened, ClientError> {
         let Some(row) = self.resync_row(id)?.filter(|row| row.is_due) else {
-            return Ok(());
+            return Ok(Opened::default());
         };
         if self.pending_join(id)?.is_some() {
-            return Ok(());
+            return Ok(Opened::default());
         }
         if !row.reason.is_sure && self.engine.is_in_epoch_of(self, id, &first.group_info)? {
-            return self.put_resync(id, &row.reason, false, row.attempts, now);
+            self.put_resync(id, &row.reason, false, row.attempts, now)?;
+            return Ok(Opened::default());
         }
         let proposals: Vec<Vec<u8>> = first
             .pending_proposals
@@ -134,8 +146,17 @@ impl Tx<'_> {
         let joined = self.engine.external_join(self, id, opening, now)?;
         // Promise 4: nobody is in the group under another identity than the one known here.
         let roster = self.engine.roster(&joined.writes.over(self), id)?;
-        self.pin_all(roster.iter().map(|member| &member.certificate))?;
-        self.keep_join(id, joined, Sequence(first.head_sequence))
+        let met = self.meet(roster.iter().map(|member| &member.certificate))?;
+        let problem = met.refuse_changed().err();
+        if problem.is_some() {
+            self.resync_failed(id, now)?;
+        } else {
+            self.keep_join(id, joined, Sequence(first.head_sequence))?;
+        }
+        Ok(Opened {
+            events: met.events,
+            problem,
+        })
     }
 
     /// The external Commit of a group that waits for the log's verdict.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 8;
+const SCHEMA_VERSION: u32 = 9;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +21,12 @@ const SCHEMA_5: &str = "
         group_id  BLOB PRIMARY KEY,
         report    BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_9: &str = "
+    -- Another identity key of a user, which no person has accepted.
+    ALTER TABLE contacts ADD COLUMN new_key BLOB;
+    CREATE INDEX changed_contacts ON contacts (user) WHERE new_key IS NOT NULL;
 ";
 
 const SCHEMA_7: &str = "
@@ -312,7 +318,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // Each brings the schema from the version of its place to the next.
     let migrations = [
-        SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8,
+        SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

@@ -86,10 +86,7 @@ impl Tx<'_> {
             Err(error) => return Ok(refused(id, &error)),
         };
         let roster = effects.value.roster.iter();
-        match self.pin_all(roster.map(|member| &member.certificate)) {
-            Err(error @ ClientError::IdentityChanged(_)) => return Ok(refused(id, &error)),
-            pinned => pinned?,
-        }
+        let met = self.meet(roster.map(|member| &member.certificate))?;
         let joined = self.apply(effects)?;
         self.set_stock_due(true)?;
         let name = self.group(id)?.and_then(|group| group.name);
@@ -108,7 +105,9 @@ impl Tx<'_> {
             kind: EntryKind::Added(vec![self.own_certificate().address().user.clone()]),
         };
         self.record(&entry)?;
-        Ok(vec![Event::Joined(id), Event::Entry(entry)])
+        let mut events = vec![Event::Joined(id), Event::Entry(entry)];
+        events.extend(met.events);
+        Ok(events)
     }
 
     /// Joins by an external Commit where a Welcome, or the tree that belongs to it, is of no use.

@@ -342,7 +342,7 @@ impl Session {
         Ok(is_news)
     }
 
-    fn outboxes_are_due(&mut self) {
+    pub(super) fn outboxes_are_due(&mut self) {
         for progress in self.groups.values_mut() {
             progress.outbox.set();
         }

@@ -127,6 +127,7 @@ impl Session {
 
 fn say(tx: &Tx<'_>, group: GroupId, content: &Content) -> Result<IntentId, ClientError> {
     let intent = Intent::Send(tx.seal(content)?);
+    tx.check_trust(group, &intent)?;
     tx.enqueue(group, &intent).map(IntentId)
 }
 

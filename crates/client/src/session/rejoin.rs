@@ -10,7 +10,11 @@ use super::{
     Call, Rejection, Session,
     pace::{Join, Progress},
 };
-use crate::{ClientError, Event, Standing, local::Reason, waits::LOG_WAITS};
+use crate::{
+    ClientError, Event, Standing,
+    local::{Opened, Reason},
+    waits::LOG_WAITS,
+};
 
 /// From so many senders messages in a row can't be read before this device doubts its own epoch: one
 /// sender alone may be the one at fault.
@@ -126,20 +130,23 @@ impl Session {
         };
         // A failed attempt leaves nothing but the note that it was made.
         let opened = self.local.write(|tx| tx.open_join(id, first, tree, now));
-        if let Err(problem) = opened {
-            if problem.is_local() {
-                return Err(problem);
+        let opened = match opened {
+            Err(problem) if problem.is_local() => return Err(problem),
+            Err(problem) => {
+                self.local.write(|tx| tx.resync_failed(id, now))?;
+                Opened {
+                    problem: Some(problem),
+                    ..Opened::default()
+                }
             }
-            self.local.write(|tx| tx.resync_failed(id, now))?;
-            if let Some(progress) = self.groups.get_mut(&id) {
-                progress.problem = Some(problem);
-            }
-        }
+            Ok(opened) => opened,
+        };
         self.refresh(id)?;
         if let Some(progress) = self.groups.get_mut(&id) {
             progress.log.set();
+            progress.problem = opened.problem.or(progress.problem.take());
         }
-        Ok(Vec::new())
+        Ok(opened.events)
     }
 
     /// Whether a submission is a group's pending join; if so, notes that the service answered.

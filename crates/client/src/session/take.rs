@@ -337,11 +337,11 @@ impl Session {
         lists: &v1::FetchDeviceListsResponse,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
-        self.local.write(|tx| tx.take_lists(lists, now))?;
+        let events = self.local.write(|tx| tx.take_lists(lists, now))?;
         for progress in self.groups.values_mut() {
             progress.unlisted = None;
         }
-        Ok(Vec::new())
+        Ok(events)
     }
 
     fn take_created(&mut self, request: &v1::CreateGroupRequest) -> Result<(), ClientError> {

@@ -56,6 +56,8 @@ impl Session {
             let members = tx.members(group)?;
             let present = |user: &&UserId| members.iter().any(|member| member.user == **user);
             refuse_if_any(users.iter().filter(present), ClientError::AlreadyMember)?;
+            tx.check_trust(group, &Intent::Update)?;
+            tx.refuse_changed(&users.iter().collect::<Vec<_>>())?;
             add_intents(users)
                 .map(|intent| tx.enqueue(group, &intent).map(IntentId))
                 .collect()
@@ -72,6 +74,7 @@ impl Session {
             let absent = |user: &&UserId| members.iter().all(|member| member.user != **user);
             refuse_if_any(users.iter().filter(absent), ClientError::NoSuchMember)?;
             let intent = Intent::Remove(users.to_vec());
+            tx.check_trust(group, &intent)?;
             tx.enqueue(group, &intent).map(IntentId)
         })
     }
@@ -81,7 +84,10 @@ impl Session {
     /// # Errors
     /// [`ClientError::NotMember`], [`ClientError::Leaving`].
     pub fn update(&mut self, group: GroupId) -> Result<IntentId, ClientError> {
-        self.enqueue(group, |tx| tx.enqueue(group, &Intent::Update).map(IntentId))
+        self.enqueue(group, |tx| {
+            tx.check_trust(group, &Intent::Update)?;
+            tx.enqueue(group, &Intent::Update).map(IntentId)
+        })
     }
 
     /// Asks to leave a group.
@@ -168,6 +174,43 @@ impl Session {
     /// [`ClientError::UnknownUser`] for one whom this device has not met in a group.
     pub fn safety_number(&mut self, user: &UserId) -> Result<String, ClientError> {
         self.local.read(|tx| tx.safety_number(user))
+    }
+
+    /// The users who appeared under another identity key than the one that counts here. They, or
+    /// somebody in their place, may have registered anew.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn changed_identities(&mut self) -> Result<Vec<UserId>, ClientError> {
+        self.local.read(|tx| tx.changed_identities())
+    }
+
+    /// Refuses where one of these users has another key than the one that counts.
+    pub(crate) fn refuse_changed(&mut self, users: &[UserId]) -> Result<(), ClientError> {
+        let users: Vec<&UserId> = users.iter().collect();
+        self.local.read(|tx| tx.refuse_changed(&users))
+    }
+
+    /// Like [`Self::safety_number`], under the key that a user has appeared with since; `None` where
+    /// there is no other.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn new_safety_number(&mut self, user: &UserId) -> Result<Option<String>, ClientError> {
+        self.local.read(|tx| tx.new_safety_number(user))
+    }
+
+    /// Has a user's other key count from now on, where the digits are those of
+    /// [`Self::new_safety_number`], which a person has compared. What stands in groups under the key
+    /// before is removed from there.
+    ///
+    /// # Errors
+    /// [`ClientError::IdentityUnchanged`], [`ClientError::OtherDigits`].
+    pub fn accept_identity(&mut self, user: &UserId, digits: &str) -> Result<(), ClientError> {
+        self.local.write(|tx| tx.accept_identity(user, digits))?;
+        self.look_at_groups()?;
+        self.outboxes_are_due();
+        Ok(())
     }
 
     /// 60 digits that all members see alike who see the same users, devices and keys in the group.

@@ -23,7 +23,8 @@ use conclave_client::{
     session::{Call, Database, Hint, IntentId, Rejection, Reply, Seed, Session},
 };
 use conclave_delivery_service::InProcess;
-use conclave_rpc::v1::delivery_service_client::DeliveryServiceClient;
+use conclave_protocol::{SigningKey, UserDeletion};
+use conclave_rpc::v1::{self, delivery_service_client::DeliveryServiceClient};
 use tokio::runtime::{Builder, Runtime};
 
 /// Rounds after which everything that can happen has happened.
@@ -152,6 +153,29 @@ impl Table {
         let at = Registration::at("http://here");
         let session = Session::recover(database, &at, "here", &recovery, &seed, self.now)?;
         Ok(self.take_seat(session, fuse))
+    }
+
+    /// Deletes a user at the service, as whoever runs it may.
+    pub fn delete_user(&mut self, seat: usize) {
+        let words = self.session(seat).recovery_phrase().unwrap().words();
+        let phrase =
+            bip39::Mnemonic::parse_in_normalized(bip39::Language::English, &words.join(" "));
+        let seed = phrase.unwrap().to_entropy_array().0[..32]
+            .try_into()
+            .unwrap();
+        let deletion = UserDeletion {
+            server: "here".to_owned(),
+            user: self.session(seat).user().clone(),
+            expires: self.now.after(Duration::from_secs(1)),
+        };
+        let request = v1::DeleteUserRequest {
+            user: deletion.user.to_string(),
+            expires_millis: deletion.expires.0,
+            signature: deletion.sign(&SigningKey::from_seed(&seed)).to_vec().into(),
+        };
+        self.service.set_time(self.now);
+        let mut service = DeliveryServiceClient::new(self.service.connect(None));
+        self.runtime.block_on(service.delete_user(request)).unwrap();
     }
 
     fn take_seat(&mut self, session: Session, fuse: Arc<AtomicI64>) -> usize {
