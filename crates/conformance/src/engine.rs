@@ -36,6 +36,12 @@ impl EngineName {
         }
     }
 
+    /// The suites that it has the algorithms of.
+    pub fn suites(self) -> Vec<u16> {
+        let all = 1..=SUITE_MAX;
+        all.filter(|suite| self.engine().supports(*suite)).collect()
+    }
+
     fn engine(self) -> &'static dyn Engine {
         match self {
             Self::Ours => &Ours,
@@ -60,6 +66,9 @@ impl EngineName {
         }
     }
 }
+
+/// The last suite of RFC 9420 §17.1.
+const SUITE_MAX: u16 = 7;
 
 /// What came of one entry.
 pub(crate) enum Verdict {

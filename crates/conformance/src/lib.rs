@@ -13,6 +13,7 @@ mod client;
 mod engine;
 mod follower;
 mod generate;
+pub mod mls_client;
 mod mls_rs_engine;
 mod openmls_engine;
 mod ours;
@@ -20,12 +21,19 @@ mod passive;
 mod report;
 mod run;
 mod scripts;
+mod serve;
 mod vectors;
 
-pub use client::{Change, Client, Committed, Heard};
+pub use client::{
+    Branch, Change, Client, Committed, ExternalJoin, Form, Founded, Handshakes, Heard, PrivateKeys,
+    ReInit, Unsupported,
+};
 pub use engine::EngineName;
 pub use follower::Follower;
 pub use generate::generate;
 pub use report::{EngineReport, FileReport, Report};
 pub use run::{check, files};
-pub use scripts::{Outcome, Performance, ScriptsReport, scripts};
+pub use scripts::{
+    Assign, ENGINE_STACK_BYTES, Modes, Outcome, Performance, Plan, Player, ScriptsReport, scripts,
+};
+pub use serve::Listening;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use conclave_conformance::{Change, Client, EngineName, Heard};
+use conclave_conformance::{Change, Client, EngineName, ExternalJoin, Handshakes, Heard};
 use proptest::prelude::*;
 
 /// Members that a history may lead to.
@@ -103,6 +103,9 @@ impl World {
         let name = format!("client {}", self.born);
         let mut client = kind.client(&name, self.suite).unwrap();
         client.store_psk(PSK, b"known to all").unwrap();
+        if self.born.is_multiple_of(2) {
+            client.set_handshakes(Handshakes::Private).unwrap();
+        }
         client
     }
 
@@ -131,9 +134,11 @@ impl World {
                 self.members.remove(whom % count);
             }
             Step::JoinExternally { by, kind } if count < MEMBERS_MAX => {
-                let info = self.members[by % count].group_info().unwrap();
+                let info = self.members[by % count].group_info(true).unwrap();
                 let mut joiner = self.client(kind);
-                let commit = joiner.join_externally(&info, false).unwrap();
+                let commit = joiner
+                    .join_externally(&info, &ExternalJoin::default())
+                    .unwrap();
                 for member in &mut self.members {
                     member.receive(&commit).unwrap();
                 }

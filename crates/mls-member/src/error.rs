@@ -66,6 +66,15 @@ pub enum MemberError {
     /// RFC 9420 §12.1.5: the group was ended by a ReInit.
     #[error("the group was ended to be begun anew")]
     Reinitialized,
+    /// RFC 9420 §11.2: no ReInit was committed, so there is nothing to begin anew.
+    #[error("the group was not ended to be begun anew")]
+    NotReinitialized,
+    /// RFC 9420 §11.2: a new group is not the one that the ReInit describes.
+    #[error("the new group is not the one that was agreed on")]
+    NotASuccessor,
+    /// RFC 9420 §11.3: a new group is not made of members of the old one, in its suite.
+    #[error("the new group is no subgroup of this one")]
+    NotASubgroup,
     /// RFC 9420 §12.4: this member's own message came back.
     #[error("the message is this member's own")]
     OwnMessage,

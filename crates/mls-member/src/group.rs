@@ -6,7 +6,9 @@ mod external;
 mod follow;
 mod info;
 mod join;
+mod past;
 mod psks;
+mod successor;
 
 use std::collections::BTreeMap;
 
@@ -15,13 +17,16 @@ use conclave_mls_public::{
     Effects, Error, PublicGroup,
     wire::{
         AuthenticatedContent, Content, FramedContent, GroupContext, LeafNode, LeafNodeSource,
-        MlsMessage, PrivateMessage, Proposal, PublicMessage, Sender, WireFormat,
+        MlsMessage, PrivateMessage, Proposal, PublicMessage, ReInit, Sender, WireFormat,
     },
 };
 
-pub use commit::{Committed, PendingCommit};
+pub use commit::{CommitForm, Committed, PathRule, PendingCommit};
+pub use external::ExternalJoin;
 pub use join::Invitee;
+use past::{Former, PastEpochs};
 use psks::{KnownPsks, find_psks};
+pub use successor::{Founded, Founder};
 
 use crate::{
     EncryptionSecret, EpochSecrets, MemberError, MemberSecret, PrivateTree, PskStore, SecretTree,
@@ -39,6 +44,8 @@ pub struct Group {
     updates: BTreeMap<Vec<u8>, HpkeKeyPair>,
     /// Resumption PSKs of former epochs (RFC 9420 §8.6).
     past: BTreeMap<u64, Secret>,
+    /// Former epochs whose application messages are still read.
+    past_epochs: PastEpochs,
     standing: Standing,
     handshakes: Handshakes,
 }
@@ -66,11 +73,11 @@ impl Handshakes {
 }
 
 /// Whether a member can go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
     Member,
     Removed,
-    Reinitialized,
+    Reinitialized(Box<ReInit>),
 }
 
 /// What a message turned out to be.
@@ -140,7 +147,7 @@ impl Group {
         self.check_standing()?;
         let content = match message {
             MlsMessage::PublicMessage(message) => self.open_public(message)?,
-            MlsMessage::PrivateMessage(message) => self.open_private(&message)?,
+            MlsMessage::PrivateMessage(message) => self.open_private_or_past(&message)?,
             _ => return Err(Error::WireFormat.into()),
         };
         match &content.content.content {
@@ -251,11 +258,11 @@ impl Group {
     }
 
     fn check_standing(&self) -> Result<()> {
-        match self.standing {
+        match &self.standing {
             Standing::Member => Ok(()),
             Standing::Removed => Err(MemberError::Removed),
             // RFC 9420 §12.1.5: nothing follows a ReInit.
-            Standing::Reinitialized => Err(MemberError::Reinitialized),
+            Standing::Reinitialized(_) => Err(MemberError::Reinitialized),
         }
     }
 
@@ -309,16 +316,26 @@ impl Group {
     }
 
     /// Begins the epoch that the public state is in already.
-    fn begin(&mut self, former: u64, keys: PrivateTree, next: NextEpoch) {
+    fn begin(&mut self, former: Former, keys: PrivateTree, next: NextEpoch) {
         let secrets = std::mem::replace(&mut self.secrets, next.secrets);
-        self.past.insert(former, secrets.resumption_psk().clone());
+        self.past
+            .insert(former.epoch(), secrets.resumption_psk().clone());
         if self.past.len() > RESUMPTION_EPOCHS_MAX {
             self.past.pop_first();
         }
         let size = self.public.tree().size();
-        self.messages = SecretTree::new(self.suite(), size, next.encryption);
+        let messages = SecretTree::new(self.suite(), size, next.encryption);
+        let messages = std::mem::replace(&mut self.messages, messages);
+        self.past_epochs.keep(former, &secrets, messages);
         self.keys = keys;
         self.updates.clear();
+    }
+
+    /// Whether the group goes on after the Commit that began this epoch (RFC 9420 §12.1.5).
+    fn end_if(&mut self, reinit: Option<ReInit>) {
+        if let Some(reinit) = reinit {
+            self.standing = Standing::Reinitialized(Box::new(reinit));
+        }
     }
 }
 

@@ -24,7 +24,10 @@ mod sender_data;
 mod welcome;
 
 pub use error::{MemberError, Result};
-pub use group::{Committed, Group, Handshakes, Invitee, PendingCommit, Received};
+pub use group::{
+    CommitForm, Committed, ExternalJoin, Founded, Founder, Group, Handshakes, Invitee, PathRule,
+    PendingCommit, Received,
+};
 pub use key_schedule::{EncryptionSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret};
 pub use path::{FreshPath, PrivateTree};
 pub use psk::{PskStore, psk_secret};

@@ -11,6 +11,10 @@ pub const SKIPPED_KEYS_MAX: usize = 64;
 /// Epochs whose resumption PSK a member keeps (RFC 9420 §8.6): each is one hash long.
 pub const RESUMPTION_EPOCHS_MAX: usize = 64;
 
+/// Past epochs whose application messages a member can be told to read still: each costs the keys of
+/// all its leaves and what is left of its ratchets, and an attacker who takes the state gets them too.
+pub const PAST_EPOCHS_MAX: usize = 8;
+
 /// PSKs in one Commit or Welcome: each costs two derivations and, for an application, a look-up.
 pub const PSKS_MAX: usize = 256;
 

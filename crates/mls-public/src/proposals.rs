@@ -170,7 +170,7 @@ pub(crate) fn check_one(
         Proposal::Update(leaf) => check_update(tree, context, sent.sender, leaf),
         // RFC 9420 §12.1.3
         Proposal::Remove(leaf) => tree.leaf(*leaf).map(drop).ok_or(Error::UnknownLeaf),
-        Proposal::PreSharedKey(id) => check_psk(suite, id),
+        Proposal::PreSharedKey(id) => check_psk(suite, id, is_about_to_begin(tree, context)),
         // RFC 9420 §12.1.5
         Proposal::ReInit(reinit) if reinit.version < MLS10 => Err(Error::ProposalContent),
         Proposal::ReInit(reinit) => reinit.extensions.check_unique(),
@@ -227,13 +227,19 @@ fn check_update(
     leaf.verify(tree.suite(), (context.group_id.as_slice(), index))
 }
 
-fn check_psk(suite: CipherSuite, id: &PreSharedKeyId) -> Result<(), Error> {
-    let is_for_a_running_group = match &id.psk {
+/// Whether nobody is there yet but the group's creator, whose next Commit links it to the group that it
+/// comes from, if there is one (RFC 9420 §11.2, §11.3).
+fn is_about_to_begin(tree: &RatchetTree, context: &GroupContext) -> bool {
+    context.epoch == 0 && tree.member_count() == 1
+}
+
+fn check_psk(suite: CipherSuite, id: &PreSharedKeyId, may_link: bool) -> Result<(), Error> {
+    let may_stand_here = match &id.psk {
         Psk::External(_) => true,
-        Psk::Resumption { usage, .. } => *usage == ResumptionPskUsage::Application,
+        Psk::Resumption { usage, .. } => may_link || *usage == ResumptionPskUsage::Application,
     };
     // RFC 9420 §12.1.4
-    match is_for_a_running_group && id.psk_nonce.as_slice().len() == suite.hash_len() {
+    match may_stand_here && id.psk_nonce.as_slice().len() == suite.hash_len() {
         true => Ok(()),
         false => Err(Error::ProposalContent),
     }

@@ -7,7 +7,7 @@ use crate::{
     Error,
     wire::{
         AuthData, AuthenticatedContent, Bytes, Content, FramedContent, GroupContext, MLS10,
-        PublicMessage, Sender, WireFormat,
+        Proposal, PublicMessage, Sender, WireFormat,
     },
 };
 
@@ -64,6 +64,36 @@ impl AuthenticatedContent {
 }
 
 impl PublicMessage {
+    /// A proposal of somebody who is no member (RFC 9420 §12.1.8): one of the group's external senders,
+    /// or a client that asks to be added, with the key of its KeyPackage.
+    ///
+    /// # Errors
+    /// [`Error::ProposalSender`] if the sender is another; [`Error::Crypto`], [`Error::TooLarge`].
+    pub fn propose_from_outside(
+        sender: Sender,
+        proposal: Proposal,
+        context: &GroupContext,
+        key: &SigningKey,
+    ) -> Result<Self, Error> {
+        if !matches!(sender, Sender::External(_) | Sender::NewMemberProposal) {
+            return Err(Error::ProposalSender);
+        }
+        let framed = FramedContent {
+            group_id: context.group_id.clone(),
+            epoch: context.epoch,
+            sender,
+            authenticated_data: Vec::new().into(),
+            content: Content::Proposal(Box::new(proposal)),
+        };
+        let format = WireFormat::PublicMessage;
+        let signed = AuthenticatedContent::sign(format, framed, context, key)?;
+        Ok(Self {
+            content: signed.content,
+            auth: signed.auth,
+            membership_tag: None,
+        })
+    }
+
     /// Wraps signed content, tagging it if a member sent it (RFC 9420 §6.2).
     ///
     /// # Errors

@@ -1,5 +1,10 @@
 //! Somebody with a signature key, and the KeyPackages that they make.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use conclave_crypto::{CipherSuite, HpkeKeyPair, Secret, SigningKey, SystemRandomness};
 use conclave_mls_public::wire::{
     Capabilities, Credential, Extensions, KeyPackage, LeafNode, LeafNodeSource, Lifetime, MLS10,
@@ -14,10 +19,20 @@ const LIFETIME: Lifetime = Lifetime {
     not_after: u64::MAX,
 };
 
+/// Names that are remembered: whoever makes up more gets a fresh key each time.
+const NAMES_MAX: usize = 10_000;
+
+/// Who is who: a name has one signature key for each suite, so that somebody who comes back, or joins a
+/// subgroup, is known by it.
+#[derive(Clone, Default)]
+pub(crate) struct Names(Arc<Mutex<HashMap<Name, Arc<Identity>>>>);
+
+type Name = (CipherSuite, Vec<u8>);
+
 /// A name with a signature key of one suite.
 pub(crate) struct Identity {
     pub(crate) suite: CipherSuite,
-    pub(crate) name: String,
+    pub(crate) name: Vec<u8>,
     pub(crate) private: Secret,
     pub(crate) key: SigningKey,
 }
@@ -29,17 +44,36 @@ pub(crate) struct Keys {
     pub(crate) package: KeyPackage,
 }
 
+impl Names {
+    pub(crate) fn identity(
+        &self,
+        suite: CipherSuite,
+        name: &[u8],
+    ) -> anyhow::Result<Arc<Identity>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (suite, name.to_vec());
+        if let Some(identity) = known.get(&place) {
+            return Ok(Arc::clone(identity));
+        }
+        let identity = Arc::new(Identity::new(suite, name)?);
+        if known.len() < NAMES_MAX {
+            known.insert(place, Arc::clone(&identity));
+        }
+        Ok(identity)
+    }
+}
+
 impl Identity {
-    pub(crate) fn new(suite: CipherSuite, name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(suite: CipherSuite, name: impl AsRef<[u8]>) -> anyhow::Result<Self> {
         // Every suite here has HPKE private keys that will do for its signatures too.
         let pair = suite.generate_key_pair(&mut SystemRandomness)?;
-        Self::of(suite, name, pair.private().clone())
+        Self::of(suite, name.as_ref(), pair.private().clone())
     }
 
-    pub(crate) fn of(suite: CipherSuite, name: &str, private: Secret) -> anyhow::Result<Self> {
+    pub(crate) fn of(suite: CipherSuite, name: &[u8], private: Secret) -> anyhow::Result<Self> {
         Ok(Self {
             suite,
-            name: name.to_owned(),
+            name: name.to_vec(),
             key: SigningKey::from_bytes(suite, private.as_bytes())?,
             private,
         })
@@ -50,7 +84,7 @@ impl Identity {
         let mut leaf_node = LeafNode {
             encryption_key: pair.public().into(),
             signature_key: self.key.public().into(),
-            credential: Credential::Basic(self.name.as_bytes().into()),
+            credential: Credential::Basic(self.name.as_slice().into()),
             capabilities: Capabilities {
                 versions: vec![MLS10],
                 cipher_suites: vec![self.suite.into()],

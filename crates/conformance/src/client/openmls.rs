@@ -1,72 +1,69 @@
+mod outside;
+mod parts;
+
+use std::any::Any;
+
 use anyhow::{Context as _, bail};
-use conclave_crypto::{CipherSuite, Crypto, Random as _, Secret, SigningKey, SystemRandomness};
+use conclave_crypto::{CipherSuite, Secret, SigningKey};
 use openmls::{
+    messages::{
+        external_proposals::JoinProposal,
+        proposals::{PreSharedKeyProposal, Proposal},
+    },
     prelude::{
         BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extensions, GroupId,
         HpkePrivateKey, KeyPackage, KeyPackageBundle, KeyPackageIn, LeafNodeIndex,
-        LeafNodeParameters, MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY,
-        MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
-        MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsProvider, ProcessedMessageContent,
-        ProtocolVersion, RatchetTreeIn, StagedWelcome,
+        LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsMessageBodyIn, MlsMessageIn,
+        ProcessedMessageContent, RatchetTreeIn, StagedWelcome,
         tls_codec::{DeserializeBytes as _, Serialize as _},
     },
-    schedule::{PreSharedKeyId, psk::ResumptionPskUsage},
+    schedule::PreSharedKeyId,
 };
 use openmls_memory_storage::MemoryStorage;
 use openmls_traits::storage::StorageProvider as _;
 use serde_json::json;
 
-use super::{Change, Client, Committed, Heard, identity::Identity};
+use super::{
+    Branch, Change, Client, Committed, ExternalJoin, Form, Founded, Handshakes, Heard, PrivateKeys,
+    Unsupported, identity::Identity, outside::group_info,
+};
 use crate::vectors::shapes;
+pub(super) use outside::propose;
+use parts::{
+    BundleKeys, PAST_EPOCHS, Provider, RESUMPTION_PSKS, body, bytes, fresh, join_config,
+    key_package, nonce, pending_tree, refusal, resumption_psk, wire_format,
+};
 
-/// Epochs whose resumption PSK is kept: as many as our own crate does.
-const RESUMPTION_PSKS: usize = 64;
+/// Its Commits leave a ReInit out, and its Welcomes look for no key of another group.
+const NO_REINIT: Unsupported = Unsupported("OpenMLS has no ReInit");
 
-/// Epochs whose messages can still be read: the official scripts go back one.
-const PAST_EPOCHS: usize = 2;
+/// RFC 9420 §17.4 lets them propose PSKs and ReInit too.
+const FEW_EXTERNAL: Unsupported =
+    Unsupported("OpenMLS has external senders propose Add, Remove and GroupContextExtensions only");
 
-/// Our cryptography and a store in memory.
-#[derive(Default)]
-pub(crate) struct Provider {
-    crypto: Crypto,
-    storage: MemoryStorage,
-}
-
-impl OpenMlsProvider for Provider {
-    type CryptoProvider = Crypto;
-    type RandProvider = Crypto;
-    type StorageProvider = MemoryStorage;
-
-    fn storage(&self) -> &MemoryStorage {
-        &self.storage
-    }
-
-    fn crypto(&self) -> &Crypto {
-        &self.crypto
-    }
-
-    fn rand(&self) -> &Crypto {
-        &self.crypto
-    }
-}
+/// Its Welcomes look for resumption keys only in an empty store.
+const NO_BRANCH: Unsupported = Unsupported("OpenMLS has no subgroups");
 
 struct OpenMls {
     provider: Provider,
     suite: Ciphersuite,
     key: SigningKey,
+    private: Secret,
     identity: CredentialWithKey,
+    /// Of the KeyPackage that was made last.
+    keys: Option<PrivateKeys>,
     group: Option<MlsGroup>,
+    handshakes: Handshakes,
 }
 
-pub(super) fn client(name: &str, suite: u16) -> anyhow::Result<Box<dyn Client>> {
-    let identity = Identity::new(CipherSuite::try_from(suite)?, name)?;
+pub(super) fn client(identity: &Identity) -> anyhow::Result<Box<dyn Client>> {
     Ok(Box::new(OpenMls::new(identity)?))
 }
 
 pub(super) fn passive(vector: &shapes::PassiveClient) -> anyhow::Result<Box<dyn Client>> {
     let suite = CipherSuite::try_from(vector.cipher_suite)?;
-    let identity = Identity::of(suite, "", Secret::from(&*vector.signature_priv))?;
-    let mut client = OpenMls::new(identity)?;
+    let identity = Identity::of(suite, &[], Secret::from(&*vector.signature_priv))?;
+    let mut client = OpenMls::new(&identity)?;
     let MlsMessageBodyIn::KeyPackage(package) = body(&vector.key_package)? else {
         bail!("no KeyPackage")
     };
@@ -78,17 +75,34 @@ pub(super) fn passive(vector: &shapes::PassiveClient) -> anyhow::Result<Box<dyn 
 }
 
 impl OpenMls {
-    fn new(identity: Identity) -> anyhow::Result<Self> {
+    fn new(identity: &Identity) -> anyhow::Result<Self> {
         Ok(Self {
             provider: Provider::default(),
             suite: u16::from(identity.suite).try_into()?,
             identity: CredentialWithKey {
-                credential: BasicCredential::new(identity.name.into_bytes()).into(),
+                credential: BasicCredential::new(identity.name.clone()).into(),
                 signature_key: identity.key.public().into(),
             },
-            key: identity.key,
+            key: SigningKey::from_bytes(identity.suite, identity.private.as_bytes())?,
+            private: identity.private.clone(),
+            keys: None,
             group: None,
+            handshakes: Handshakes::default(),
         })
+    }
+
+    fn new_package(&mut self) -> anyhow::Result<KeyPackage> {
+        let (provider, identity) = (&self.provider, self.identity.clone());
+        let bundle = KeyPackage::builder()
+            .leaf_node_capabilities(self.capabilities())
+            .build(self.suite, provider, &self.key, identity)?;
+        let private: BundleKeys = serde_json::from_value(serde_json::to_value(&bundle)?)?;
+        self.keys = Some(PrivateKeys {
+            init: private.private_init_key.to_vec(),
+            encryption: private.private_encryption_key.key.to_vec(),
+            signature: self.private.as_bytes().to_vec(),
+        });
+        Ok(bundle.into_key_package())
     }
 
     /// OpenMLS makes its own KeyPackages and takes none with their keys from outside, except from its
@@ -126,59 +140,22 @@ impl OpenMls {
     }
 }
 
-/// Handshakes in PrivateMessages, so that the others read those too.
-fn join_config() -> MlsGroupJoinConfig {
-    MlsGroupJoinConfig::builder()
-        .number_of_resumption_psks(RESUMPTION_PSKS)
-        .max_past_epochs(PAST_EPOCHS)
-        .wire_format_policy(MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY)
-        .use_ratchet_tree_extension(true)
-        .build()
-}
-
-fn body(bytes: &[u8]) -> anyhow::Result<MlsMessageBodyIn> {
-    Ok(MlsMessageIn::tls_deserialize_exact_bytes(bytes)
-        .context("not an MLSMessage")?
-        .extract())
-}
-
-fn bytes(message: &MlsMessageOut) -> anyhow::Result<Vec<u8>> {
-    Ok(message.tls_serialize_detached()?)
-}
-
-fn key_package(bytes: &[u8], crypto: &Crypto) -> anyhow::Result<KeyPackage> {
-    match body(bytes)? {
-        MlsMessageBodyIn::KeyPackage(package) => {
-            Ok(package.validate(crypto, ProtocolVersion::Mls10)?)
-        }
-        _ => bail!("no KeyPackage"),
-    }
-}
-
-fn nonce(group: &MlsGroup) -> anyhow::Result<Vec<u8>> {
-    let mut nonce = vec![0; group.ciphersuite().hash_length()];
-    SystemRandomness.fill(&mut nonce)?;
-    Ok(nonce)
-}
-
-fn resumption_psk(group: &MlsGroup, epoch: u64) -> anyhow::Result<PreSharedKeyId> {
-    let (usage, id) = (ResumptionPskUsage::Application, group.group_id().clone());
-    Ok(PreSharedKeyId::resumption(
-        usage,
-        id,
-        epoch.into(),
-        nonce(group)?,
-    ))
-}
-
 impl Client for OpenMls {
+    fn set_handshakes(&mut self, handshakes: Handshakes) -> anyhow::Result<()> {
+        self.handshakes = handshakes;
+        if let Some(group) = &mut self.group {
+            group.set_configuration(&self.provider.storage, &join_config(handshakes))?;
+        }
+        Ok(())
+    }
+
     fn create(&mut self, group_id: &[u8]) -> anyhow::Result<()> {
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(self.suite)
             .number_of_resumption_psks(RESUMPTION_PSKS)
             .max_past_epochs(PAST_EPOCHS)
             .capabilities(self.capabilities())
-            .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
+            .wire_format_policy(wire_format(self.handshakes))
             .use_ratchet_tree_extension(true)
             .build();
         self.group = Some(MlsGroup::new_with_group_id(
@@ -198,20 +175,20 @@ impl Client for OpenMls {
     }
 
     fn key_package(&mut self) -> anyhow::Result<Vec<u8>> {
-        let (provider, identity) = (&self.provider, self.identity.clone());
-        let bundle = KeyPackage::builder()
-            .leaf_node_capabilities(self.capabilities())
-            .build(self.suite, provider, &self.key, identity)?;
-        bytes(&bundle.key_package().clone().into())
+        bytes(&self.new_package()?.into())
+    }
+
+    fn private_keys(&self) -> anyhow::Result<PrivateKeys> {
+        self.keys.clone().context("no KeyPackage was made")
     }
 
     fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> anyhow::Result<()> {
         let MlsMessageBodyIn::Welcome(welcome) = body(welcome)? else {
             bail!("no Welcome")
         };
-        let mut joining =
-            StagedWelcome::build_from_welcome(&self.provider, &join_config(), welcome)?
-                .skip_lifetime_validation();
+        let config = join_config(self.handshakes);
+        let mut joining = StagedWelcome::build_from_welcome(&self.provider, &config, welcome)?
+            .skip_lifetime_validation();
         if let Some(tree) = tree {
             let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree)?;
             joining = joining.with_ratchet_tree(tree);
@@ -221,18 +198,33 @@ impl Client for OpenMls {
     }
 
     /// OpenMLS removes an older leaf of the same signature key without being asked.
-    fn join_externally(&mut self, group_info: &[u8], _: bool) -> anyhow::Result<Vec<u8>> {
+    fn join_externally(
+        &mut self,
+        group_info: &[u8],
+        how: &ExternalJoin,
+    ) -> anyhow::Result<Vec<u8>> {
         let MlsMessageBodyIn::GroupInfo(info) = body(group_info)? else {
             bail!("no GroupInfo")
         };
         let leaf = LeafNodeParameters::builder()
             .with_capabilities(self.capabilities())
             .build();
+        let psks = how.psks.iter().map(|name| {
+            let nonce = fresh(self.suite.hash_length())?;
+            let id = PreSharedKeyId::external(name.clone(), nonce);
+            Ok(PreSharedKeyProposal::new(id))
+        });
+        let psks = psks.collect::<anyhow::Result<Vec<_>>>()?;
         let crypto = &self.provider.crypto;
-        let (group, messages) = MlsGroup::external_commit_builder()
-            .with_config(join_config())
+        let mut builder =
+            MlsGroup::external_commit_builder().with_config(join_config(self.handshakes));
+        if let Some(tree) = &how.tree {
+            builder = builder.with_ratchet_tree(RatchetTreeIn::tls_deserialize_exact_bytes(tree)?);
+        }
+        let (group, messages) = builder
             .build_group(&self.provider, info, self.identity.clone())?
             .leaf_node_parameters(leaf)
+            .add_psk_proposals(psks)
             .load_psks(&self.provider.storage)?
             .build(crypto, crypto, &self.key, |_| true)?
             .finalize(&self.provider)?;
@@ -240,9 +232,31 @@ impl Client for OpenMls {
         bytes(&messages.into_commit())
     }
 
-    fn group_info(&mut self) -> anyhow::Result<Vec<u8>> {
+    fn propose_joining(&mut self, info: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let context = group_info(info)?.group_context;
+        let (package, id) = (
+            self.new_package()?,
+            GroupId::from_slice(context.group_id.as_slice()),
+        );
+        let epoch = context.epoch.into();
+        let proposal = JoinProposal::new::<MemoryStorage>(package, id, epoch, &self.key)?;
+        bytes(&proposal)
+    }
+
+    fn group_info(&mut self, with_tree: bool) -> anyhow::Result<Vec<u8>> {
         let (group, provider, key) = self.parts()?;
-        bytes(&group.export_group_info(&provider.crypto, key, true)?)
+        bytes(&group.export_group_info(&provider.crypto, key, with_tree)?)
+    }
+
+    fn tree(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self
+            .group()?
+            .export_ratchet_tree()
+            .tls_serialize_detached()?)
+    }
+
+    fn extensions(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.group()?.extensions().tls_serialize_detached()?)
     }
 
     fn propose(&mut self, change: &Change) -> anyhow::Result<Vec<u8>> {
@@ -270,12 +284,19 @@ impl Client for OpenMls {
                 let list = Extensions::tls_deserialize_exact_bytes(list)?;
                 group.propose_group_context_extensions(provider, list, key)?
             }
+            Change::ReInit(_) => bail!(NO_REINIT),
         };
         bytes(&message)
     }
 
-    fn commit(&mut self, changes: &[Change]) -> anyhow::Result<Committed> {
+    fn commit_as(&mut self, changes: &[Change], form: Form) -> anyhow::Result<Committed> {
         let (group, provider, key) = self.parts()?;
+        let mut waiting = group.pending_proposals();
+        // OpenMLS would leave it out of its Commit without a word.
+        if waiting.any(|one| matches!(one.proposal(), Proposal::ReInit(_))) {
+            bail!(NO_REINIT);
+        }
+        drop(waiting);
         let (mut adds, mut removals, mut extensions) = (Vec::new(), Vec::new(), None);
         for change in changes {
             match change {
@@ -293,6 +314,7 @@ impl Client for OpenMls {
                 Change::Extensions(list) => {
                     extensions = Some(Extensions::tls_deserialize_exact_bytes(list)?);
                 }
+                Change::ReInit(_) => bail!(NO_REINIT),
             }
         }
         let mut builder = group.commit_builder();
@@ -301,16 +323,20 @@ impl Client for OpenMls {
         }
         let made = builder
             .consume_proposal_store(true)
-            .force_self_update(true)
+            .force_self_update(form.path)
             .propose_adds(adds)
             .propose_removals(removals)
             .load_psks(&provider.storage)?
+            .create_group_info(true)
+            .use_ratchet_tree_extension(form.tree)
             .build(&provider.crypto, &provider.crypto, key, |_| true)?
             .stage_commit(provider)?;
         let (commit, welcome, _) = made.into_messages();
+        let tree = (!form.tree).then(|| pending_tree(group, provider));
         Ok(Committed {
             commit: bytes(&commit)?,
             welcome: welcome.as_ref().map(bytes).transpose()?,
+            tree: tree.transpose()?,
         })
     }
 
@@ -322,7 +348,9 @@ impl Client for OpenMls {
     fn receive(&mut self, message: &[u8]) -> anyhow::Result<Option<Heard>> {
         let message = MlsMessageIn::tls_deserialize_exact_bytes(message)?;
         let (group, provider, _) = self.parts()?;
-        let processed = group.process_message(provider, message.try_into_protocol_message()?)?;
+        let processed = group
+            .process_message(provider, message.try_into_protocol_message()?)
+            .map_err(refusal)?;
         let authenticated_data = processed.aad().to_vec();
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
@@ -360,5 +388,34 @@ impl Client for OpenMls {
     fn export(&self, label: &str, context: &[u8], len: usize) -> anyhow::Result<Vec<u8>> {
         let crypto = &self.provider.crypto;
         Ok(self.group()?.export_secret(crypto, label, context, len)?)
+    }
+
+    fn prepare_successor(&mut self) -> anyhow::Result<Vec<u8>> {
+        bail!(NO_REINIT)
+    }
+
+    fn begin_successor(&mut self, _: &[Vec<u8>], _: Form) -> anyhow::Result<Founded> {
+        bail!(NO_REINIT)
+    }
+
+    fn join_successor(&mut self, _: &[u8], _: Option<&[u8]>) -> anyhow::Result<()> {
+        bail!(NO_REINIT)
+    }
+
+    fn branch(&mut self, _: &Branch) -> anyhow::Result<(Box<dyn Client>, Founded)> {
+        bail!(NO_BRANCH)
+    }
+
+    fn join_branch(
+        &mut self,
+        _: Box<dyn Client>,
+        _: &[u8],
+        _: Option<&[u8]>,
+    ) -> anyhow::Result<Box<dyn Client>> {
+        bail!(NO_BRANCH)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }

@@ -1,284 +1,441 @@
 //! One script, played by one cast.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+mod successor;
 
 use anyhow::{Context as _, bail, ensure};
-use base64::prelude::{BASE64_STANDARD as BASE64, Engine as _};
-use conclave_mls_public::wire::{self, encode};
 
 use super::{
-    action::{Action, ByValue, Extension, ExternalJoin, FullCommit},
+    action::{Action, ExternalJoin, FullCommit},
     report::Outcome,
+    stage::{Epoch, Given, NoOtherSuite, Psk, Stage, decoded, random_id},
 };
-use crate::{
-    client::{Change, Client, Heard},
-    engine::EngineName,
+use crate::mls_client::{
+    AddExternalSignerRequest, AddProposalRequest, CommitRequest, CommitResponse,
+    CreateExternalSignerRequest, CreateGroupRequest, ExternalJoinRequest,
+    ExternalPskProposalRequest, ExternalSignerProposalRequest,
+    GroupContextExtensionsProposalRequest, GroupInfoRequest, GroupInfoResponse,
+    HandleCommitRequest, HandlePendingCommitRequest, NewMemberAddProposalRequest, PreSharedKey,
+    ProposalDescription, ProtectRequest, RemoveProposalRequest, ResumptionPskProposalRequest,
+    StateAuthRequest, StorePskRequest, UnprotectRequest, UpdateProposalRequest,
 };
 
-/// Why a script is not played.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct NotBuilt(&'static str);
+/// What each has got of its epoch.
+type Authenticators = Vec<(String, Vec<u8>)>;
 
-pub(super) struct Play<'a> {
-    suite: u16,
-    cast: &'a [EngineName],
-    actors: BTreeMap<String, Box<dyn Client>>,
-    /// What each step gave that later ones refer to.
-    results: Vec<Given>,
-}
-
-/// What came of a step.
-enum Given {
-    Nothing,
-    KeyPackage(Vec<u8>),
-    Psk(Vec<u8>),
-    Proposal { by: String, message: Vec<u8> },
-    Ciphertext { message: Vec<u8>, heard: Heard },
-}
-
-impl<'a> Play<'a> {
-    pub(super) fn new(suite: u16, cast: &'a [EngineName]) -> Self {
-        Self {
-            suite,
-            cast,
-            actors: BTreeMap::new(),
-            results: Vec::new(),
-        }
-    }
-
-    pub(super) fn perform(mut self, actions: &[Action]) -> Outcome {
-        let played = catch_unwind(AssertUnwindSafe(|| self.play(actions)));
+impl Stage {
+    pub(super) async fn perform(&mut self, actions: &[Action]) -> Outcome {
+        let played = self.play(actions).await;
+        self.clear().await;
         match played {
-            Ok(Ok(())) => Outcome::Pass,
-            Ok(Err(error)) => match error.downcast_ref::<NotBuilt>() {
-                Some(NotBuilt(reason)) => Outcome::Skip(reason),
-                None => Outcome::Fail(format!("{error:#}")),
-            },
-            Err(_) => Outcome::Fail("a client panicked".to_owned()),
+            Ok(()) => Outcome::Pass,
+            Err(error) => outcome(&error).at(self.results.len()),
         }
     }
 
-    fn play(&mut self, actions: &[Action]) -> anyhow::Result<()> {
-        if actions.iter().any(|action| matches!(action, Action::Other)) {
-            bail!(NotBuilt(
-                "ReInit, branching and external proposals are not built yet"
-            ));
-        }
-        for (index, action) in actions.iter().enumerate() {
-            let given = self.step(action);
-            let given = given.with_context(|| format!("step {index}"))?;
+    async fn play(&mut self, actions: &[Action]) -> anyhow::Result<()> {
+        for action in actions {
+            let given = self.step(action).await?;
             self.results.push(given);
         }
         Ok(())
     }
 
-    fn step(&mut self, action: &Action) -> anyhow::Result<Given> {
+    async fn step(&mut self, action: &Action) -> anyhow::Result<Given> {
         match action {
-            Action::CreateGroup { actor, members } => self.create_group(actor, members),
+            Action::CreateGroup { actor, members } => self.create_group(actor, members).await,
             Action::CreateKeyPackage { actor } => {
-                Ok(Given::KeyPackage(self.actor(actor)?.key_package()?))
+                Ok(Given::KeyPackage(self.key_package(actor).await?))
             }
-            Action::AddProposal { actor, key_package } => {
-                let change = Change::Add(self.key_package(*key_package)?);
-                self.propose(actor, &change)
-            }
-            Action::UpdateProposal { actor } => self.propose(actor, &Change::Update),
-            Action::RemoveProposal { actor, removed } => {
-                let change = Change::Remove(self.actor(removed)?.leaf()?);
-                self.propose(actor, &change)
-            }
-            Action::ExternalPskProposal { actor, psk } => {
-                let change = Change::ExternalPsk(self.psk(*psk)?);
-                self.propose(actor, &change)
-            }
-            Action::ResumptionPskProposal { actor, epoch } => {
-                self.propose(actor, &Change::ResumptionPsk(*epoch))
-            }
-            Action::GroupContextExtensionsProposal { actor, extensions } => {
-                let change = Change::Extensions(encoded(extensions)?);
-                self.propose(actor, &change)
-            }
-            Action::InstallExternalPsk { clients } => self.install_psk(clients),
-            Action::FullCommit(commit) => self.full_commit(commit),
-            Action::ExternalJoin(join) => self.external_join(join),
+            Action::InstallExternalPsk { clients } => self.install_psk(clients).await,
+            Action::FullCommit(commit) => self.full_commit(commit).await,
+            Action::ExternalJoin(join) => self.external_join(join).await,
             Action::Protect {
                 actor,
                 authenticated_data,
                 plaintext,
-            } => self.protect(actor, authenticated_data, plaintext),
-            Action::Unprotect { actor, ciphertext } => self.unprotect(actor, *ciphertext),
-            Action::Other => bail!("an action that is not known"),
+            } => self.protect(actor, authenticated_data, plaintext).await,
+            Action::Unprotect { actor, ciphertext } => self.unprotect(actor, *ciphertext).await,
+            Action::ReInit(reinit) => self.reinit(reinit).await,
+            Action::Branch(branch) => self.branch(branch).await,
+            proposal => {
+                let (by, message) = self.proposal(proposal).await?;
+                self.note(&by, "proposal", &message);
+                self.recorder.spoke(&by);
+                Ok(Given::Proposal(message))
+            }
         }
     }
 
-    /// The client of this name; who appears for the first time gets the next implementation.
-    fn actor(&mut self, name: &str) -> anyhow::Result<&mut Box<dyn Client>> {
-        if !self.actors.contains_key(name) {
-            let engine = self.cast[self.actors.len() % self.cast.len()];
-            let client = engine.client(name, self.suite)?;
-            self.actors.insert(name.to_owned(), client);
-        }
-        self.actors.get_mut(name).context("an unknown actor")
+    /// The steps that give a proposal; says whose it is too.
+    async fn proposal(&mut self, action: &Action) -> anyhow::Result<(String, Vec<u8>)> {
+        let response = match action {
+            Action::AddProposal { actor, key_package } => {
+                let key_package = self.given_package(*key_package)?;
+                let actor = self.actor(actor)?;
+                let state_id = actor.state()?;
+                let request = AddProposalRequest {
+                    state_id,
+                    key_package,
+                };
+                actor.peer.client.add_proposal(request).await?
+            }
+            Action::UpdateProposal { actor } => {
+                let actor = self.actor(actor)?;
+                let state_id = actor.state()?;
+                let request = UpdateProposalRequest { state_id };
+                actor.peer.client.update_proposal(request).await?
+            }
+            Action::RemoveProposal { actor, removed } => {
+                let actor = self.actor(actor)?;
+                let request = RemoveProposalRequest {
+                    state_id: actor.state()?,
+                    removed_id: removed.as_bytes().to_vec(),
+                };
+                actor.peer.client.remove_proposal(request).await?
+            }
+            Action::ExternalPskProposal { actor, psk } => {
+                let psk_id = self.given_psk(*psk)?.name;
+                let actor = self.actor(actor)?;
+                let state_id = actor.state()?;
+                let request = ExternalPskProposalRequest { state_id, psk_id };
+                actor.peer.client.external_psk_proposal(request).await?
+            }
+            Action::ResumptionPskProposal { actor, epoch } => {
+                let actor = self.actor(actor)?;
+                let request = ResumptionPskProposalRequest {
+                    state_id: actor.state()?,
+                    epoch_id: *epoch,
+                };
+                actor.peer.client.resumption_psk_proposal(request).await?
+            }
+            Action::GroupContextExtensionsProposal { actor, extensions } => {
+                let actor = self.actor(actor)?;
+                let request = GroupContextExtensionsProposalRequest {
+                    state_id: actor.state()?,
+                    extensions: decoded(extensions)?,
+                };
+                let client = &mut actor.peer.client;
+                client.group_context_extensions_proposal(request).await?
+            }
+            Action::NewMemberAddProposal { actor, joiner } => {
+                return self.propose_joining(actor, joiner).await;
+            }
+            Action::AddExternalSigner { actor, signer } => {
+                return self.add_signer(actor, signer).await;
+            }
+            Action::ExternalSignerProposal {
+                actor,
+                member,
+                description,
+            } => {
+                let description = self.describe(description)?;
+                return self.signer_proposal(actor, member, description).await;
+            }
+            _ => bail!("a step that is no proposal"),
+        };
+        let by = action.actors().first().copied().unwrap_or_default();
+        Ok((by.to_owned(), response.into_inner().proposal))
     }
 
-    fn create_group(&mut self, actor: &str, members: &[String]) -> anyhow::Result<Given> {
-        self.actor(actor)?.create(b"scripted")?;
-        if !members.is_empty() {
-            let packages = members
-                .iter()
-                .map(|member| Ok(Change::Add(self.actor(member)?.key_package()?)));
-            let adds = packages.collect::<anyhow::Result<Vec<_>>>()?;
-            let made = self.actor(actor)?.commit(&adds)?;
-            self.actor(actor)?.merge()?;
-            self.welcome(members, made.welcome)?;
-            self.agree(actor, members)?;
+    async fn create_group(&mut self, actor: &str, members: &[String]) -> anyhow::Result<Given> {
+        let request = CreateGroupRequest {
+            group_id: self.group_id.clone(),
+            cipher_suite: self.suite.into(),
+            encrypt_handshake: self.encrypt,
+            identity: actor.as_bytes().to_vec(),
+        };
+        let creator = self.actor(actor)?;
+        let created = creator.peer.client.create_group(request).await?;
+        creator.enter(created.into_inner().state_id);
+        if members.is_empty() {
+            return Ok(Given::Nothing);
         }
+        let mut adds = Vec::new();
+        for member in members {
+            adds.push(ProposalDescription {
+                proposal_type: b"add".to_vec(),
+                key_package: self.key_package(member).await?,
+                ..ProposalDescription::default()
+            });
+        }
+        let creator = self.actor(actor)?;
+        let request = CommitRequest {
+            state_id: creator.state()?,
+            by_value: adds,
+            force_path: true,
+            ..CommitRequest::default()
+        };
+        let made = creator.peer.client.commit(request).await?.into_inner();
+        self.settle(actor, &[], &[], members, &made).await
+    }
+
+    async fn full_commit(&mut self, commit: &FullCommit) -> anyhow::Result<Given> {
+        let by_reference = self.given_proposals(&commit.by_reference)?;
+        let by_value = commit.by_value.iter().map(|one| self.describe(one));
+        let by_value = by_value.collect::<anyhow::Result<_>>()?;
+        let actor = self.actor(&commit.actor)?;
+        let request = CommitRequest {
+            state_id: actor.state()?,
+            by_reference: by_reference.clone(),
+            by_value,
+            force_path: commit.force_path,
+            external_tree: commit.external_tree,
+        };
+        let made = actor.peer.client.commit(request).await?.into_inner();
+        ensure!(
+            commit.external_tree != made.ratchet_tree.is_empty() || commit.joiners.is_empty(),
+            "the tree is where it was not asked for"
+        );
+        let (members, joiners) = (&commit.members, &commit.joiners);
+        self.settle(&commit.actor, &by_reference, members, joiners, &made)
+            .await
+    }
+
+    /// Has everybody go into the epoch of a Commit, and looks whether they agree.
+    async fn settle(
+        &mut self,
+        committer: &str,
+        proposals: &[Vec<u8>],
+        members: &[String],
+        joiners: &[String],
+        made: &CommitResponse,
+    ) -> anyhow::Result<Given> {
+        self.note(committer, "commit", &made.commit);
+        self.note(committer, "welcome", &made.welcome);
+        self.note(committer, "ratchet_tree", &made.ratchet_tree);
+        self.recorder.spoke(committer);
+        let epoch = Epoch {
+            proposals,
+            commit: &made.commit,
+        };
+        let mut reached = self.follow(members, &epoch).await?;
+        let actor = self.actor(committer)?;
+        let state_id = actor.state()?;
+        let request = HandlePendingCommitRequest { state_id };
+        let merged = actor.peer.client.handle_pending_commit(request).await?;
+        let merged = merged.into_inner();
+        actor.enter(merged.state_id);
+        let request = StateAuthRequest {
+            state_id: merged.state_id,
+        };
+        let shown = actor.peer.client.state_auth(request).await?.into_inner();
+        ensure!(
+            shown.state_auth_secret == merged.epoch_authenticator,
+            "{committer} shows another authenticator"
+        );
+        reached.push((committer.to_owned(), merged.epoch_authenticator));
+        for joiner in joiners {
+            let joined = self.join(joiner, &made.welcome, &made.ratchet_tree).await?;
+            reached.push((joiner.clone(), joined));
+        }
+        self.agree(&reached)?;
         Ok(Given::Nothing)
     }
 
-    fn propose(&mut self, by: &str, change: &Change) -> anyhow::Result<Given> {
-        let message = self.actor(by)?.propose(change)?;
-        let by = by.to_owned();
-        Ok(Given::Proposal { by, message })
-    }
-
-    fn install_psk(&mut self, clients: &[String]) -> anyhow::Result<Given> {
-        let name = format!("psk {}", self.results.len()).into_bytes();
-        for client in clients {
-            self.actor(client)?.store_psk(&name, b"from elsewhere")?;
-        }
-        Ok(Given::Psk(name))
-    }
-
-    fn full_commit(&mut self, commit: &FullCommit) -> anyhow::Result<Given> {
-        if commit.external_tree {
-            bail!(NotBuilt("a tree beside the Welcome is not built yet"));
-        }
-        let changes = commit.by_value.iter().map(|value| self.change(value));
-        let changes = changes.collect::<anyhow::Result<Vec<_>>>()?;
-        let everybody = || commit.members.iter().chain([&commit.actor]);
-        for index in &commit.by_reference {
-            let Some(Given::Proposal { by, message }) = self.results.get(*index) else {
-                bail!("step {index} gave no proposal")
+    async fn follow(
+        &mut self,
+        members: &[String],
+        epoch: &Epoch<'_>,
+    ) -> anyhow::Result<Authenticators> {
+        let mut reached = Vec::new();
+        for member in members {
+            let actor = self.actor(member)?;
+            let request = HandleCommitRequest {
+                state_id: actor.state()?,
+                proposal: epoch.proposals.to_vec(),
+                commit: epoch.commit.to_vec(),
             };
-            let (by, message) = (by.clone(), message.clone());
-            for member in everybody().filter(|member| **member != by) {
-                self.actor(member)?.receive(&message)?;
-            }
+            let handled = actor.peer.client.handle_commit(request).await?.into_inner();
+            actor.enter(handled.state_id);
+            let authenticator = handled.epoch_authenticator;
+            self.recorder.followed(member, epoch, &authenticator);
+            reached.push((member.clone(), authenticator));
         }
-        let made = self.actor(&commit.actor)?.commit(&changes)?;
-        for member in &commit.members {
-            let received = self.actor(member)?.receive(&made.commit);
-            received.with_context(|| format!("the Commit, at {member}"))?;
-        }
-        self.actor(&commit.actor)?.merge()?;
-        self.welcome(&commit.joiners, made.welcome)?;
-        let others: Vec<_> = [&commit.members[..], &commit.joiners[..]].concat();
-        self.agree(&commit.actor, &others)?;
-        Ok(Given::Nothing)
+        Ok(reached)
     }
 
-    fn external_join(&mut self, join: &ExternalJoin) -> anyhow::Result<Given> {
-        if join.external_tree {
-            bail!(NotBuilt("a tree beside the GroupInfo is not built yet"));
-        }
-        if !join.psks.is_empty() {
-            bail!(NotBuilt("PSKs in external Commits are not built yet"));
-        }
-        let info = self.actor(&join.actor)?.group_info()?;
+    async fn show(&mut self, by: &str, external_tree: bool) -> anyhow::Result<GroupInfoResponse> {
+        let actor = self.actor(by)?;
+        let request = GroupInfoRequest {
+            state_id: actor.state()?,
+            external_tree,
+        };
+        let shown = actor.peer.client.group_info(request).await?.into_inner();
+        ensure!(
+            external_tree != shown.ratchet_tree.is_empty(),
+            "the tree is where it was not asked for"
+        );
+        self.note(by, "group_info", &shown.group_info);
+        Ok(shown)
+    }
+
+    async fn external_join(&mut self, join: &ExternalJoin) -> anyhow::Result<Given> {
+        let shown = self.show(&join.actor, join.external_tree).await?;
+        let psks = join.psks.iter().map(|step| {
+            let Psk { name, secret } = self.given_psk(*step)?;
+            Ok(PreSharedKey {
+                psk_id: name,
+                psk_secret: secret,
+            })
+        });
+        let psks = psks.collect::<anyhow::Result<_>>()?;
+        let encrypt_handshake = self.encrypt;
+        self.recorder.spoke(&join.joiner);
         let joiner = self.actor(&join.joiner)?;
-        let commit = joiner.join_externally(&info, join.remove_prior)?;
+        let request = ExternalJoinRequest {
+            group_info: shown.group_info,
+            ratchet_tree: shown.ratchet_tree,
+            encrypt_handshake,
+            identity: join.joiner.as_bytes().to_vec(),
+            remove_prior: join.remove_prior,
+            psks,
+        };
+        let joined = joiner.peer.client.external_join(request).await?;
+        let joined = joined.into_inner();
+        joiner.enter(joined.state_id);
+        self.note(&join.joiner, "commit", &joined.commit);
+        let epoch = Epoch {
+            proposals: &[],
+            commit: &joined.commit,
+        };
         let others: Vec<_> = [&join.members[..], std::slice::from_ref(&join.actor)].concat();
-        for member in &others {
-            self.actor(member)?.receive(&commit)?;
+        let mut reached = self.follow(&others, &epoch).await?;
+        reached.push((join.joiner.clone(), joined.epoch_authenticator));
+        self.agree(&reached)?;
+        Ok(Given::Nothing)
+    }
+
+    async fn install_psk(&mut self, clients: &[String]) -> anyhow::Result<Given> {
+        let (name, secret) = (random_id()?, random_id()?);
+        for client in clients {
+            let actor = self.actor(client)?;
+            let id = actor.state.or(actor.transaction);
+            let request = StorePskRequest {
+                state_or_transaction_id: id.context("nobody to tell a PSK")?,
+                psk_id: name.clone(),
+                psk_secret: secret.clone(),
+            };
+            actor.peer.client.store_psk(request).await?;
+            self.recorder.knows_psk(client, &name, &secret);
         }
-        self.agree(&join.joiner, &others)?;
-        Ok(Given::Nothing)
+        Ok(Given::Psk(Psk { name, secret }))
     }
 
-    fn protect(&mut self, actor: &str, aad: &str, text: &str) -> anyhow::Result<Given> {
-        let heard = Heard {
-            data: text.as_bytes().to_vec(),
+    async fn protect(&mut self, by: &str, aad: &str, text: &str) -> anyhow::Result<Given> {
+        let actor = self.actor(by)?;
+        let request = ProtectRequest {
+            state_id: actor.state()?,
             authenticated_data: aad.as_bytes().to_vec(),
+            plaintext: text.as_bytes().to_vec(),
         };
-        let client = self.actor(actor)?;
-        let message = client.encrypt(&heard.data, &heard.authenticated_data)?;
-        Ok(Given::Ciphertext { message, heard })
-    }
-
-    fn unprotect(&mut self, actor: &str, step: usize) -> anyhow::Result<Given> {
-        let Some(Given::Ciphertext { message, heard }) = self.results.get(step) else {
-            bail!("step {step} gave no ciphertext")
-        };
-        let (message, expected) = (message.clone(), heard.clone());
-        let heard = self.actor(actor)?.receive(&message)?;
-        ensure!(heard == Some(expected), "something else was heard");
-        Ok(Given::Nothing)
-    }
-
-    fn change(&mut self, value: &ByValue) -> anyhow::Result<Change> {
-        Ok(match value {
-            ByValue::Add { key_package } => Change::Add(self.key_package(*key_package)?),
-            ByValue::Remove { removed } => Change::Remove(self.actor(removed)?.leaf()?),
-            ByValue::ExternalPsk { psk } => Change::ExternalPsk(self.psk(*psk)?),
-            ByValue::ResumptionPsk { epoch } => Change::ResumptionPsk(*epoch),
-            ByValue::GroupContextExtensions { extensions } => {
-                Change::Extensions(encoded(extensions)?)
-            }
+        let sealed = actor.peer.client.protect(request).await?.into_inner();
+        self.note(by, "ciphertext", &sealed.ciphertext);
+        Ok(Given::Ciphertext {
+            message: sealed.ciphertext,
+            plaintext: text.to_owned(),
+            authenticated_data: aad.to_owned(),
         })
     }
 
-    fn key_package(&self, step: usize) -> anyhow::Result<Vec<u8>> {
-        match self.results.get(step) {
-            Some(Given::KeyPackage(package)) => Ok(package.clone()),
-            _ => bail!("step {step} gave no KeyPackage"),
-        }
+    async fn unprotect(&mut self, by: &str, step: usize) -> anyhow::Result<Given> {
+        let given = self.results.get(step).cloned();
+        let Some(Given::Ciphertext {
+            message,
+            plaintext,
+            authenticated_data,
+        }) = given
+        else {
+            bail!("step {step} gave no ciphertext")
+        };
+        let actor = self.actor(by)?;
+        let request = UnprotectRequest {
+            state_id: actor.state()?,
+            ciphertext: message,
+        };
+        let opened = actor.peer.client.unprotect(request).await?.into_inner();
+        ensure!(
+            opened.plaintext == plaintext.as_bytes()
+                && opened.authenticated_data == authenticated_data.as_bytes(),
+            "{by} reads something else than was written"
+        );
+        Ok(Given::Nothing)
     }
 
-    fn psk(&self, step: usize) -> anyhow::Result<Vec<u8>> {
-        match self.results.get(step) {
-            Some(Given::Psk(name)) => Ok(name.clone()),
-            _ => bail!("step {step} gave no PSK"),
-        }
+    async fn propose_joining(
+        &mut self,
+        member: &str,
+        joiner: &str,
+    ) -> anyhow::Result<(String, Vec<u8>)> {
+        let shown = self.show(member, false).await?;
+        let actor = self.actor(joiner)?;
+        let request = NewMemberAddProposalRequest {
+            group_info: shown.group_info,
+            identity: joiner.as_bytes().to_vec(),
+        };
+        let made = actor.peer.client.new_member_add_proposal(request).await?;
+        let made = made.into_inner();
+        actor.transaction = Some(made.transaction_id);
+        actor.given(made.transaction_id);
+        self.recorder.proposed(joiner, &made)?;
+        Ok((joiner.to_owned(), made.proposal))
     }
 
-    fn welcome(&mut self, joiners: &[String], welcome: Option<Vec<u8>>) -> anyhow::Result<()> {
-        if joiners.is_empty() {
-            return Ok(());
-        }
-        let welcome = welcome.context("an Add gave no Welcome")?;
-        for joiner in joiners {
-            let joined = self.actor(joiner)?.join(&welcome, None);
-            joined.with_context(|| format!("the Welcome, at {joiner}"))?;
-        }
-        Ok(())
+    async fn add_signer(
+        &mut self,
+        member: &str,
+        signer: &str,
+    ) -> anyhow::Result<(String, Vec<u8>)> {
+        let request = CreateExternalSignerRequest {
+            cipher_suite: self.suite.into(),
+            identity: signer.as_bytes().to_vec(),
+        };
+        let index = self.signers;
+        let actor = self.actor(signer)?;
+        let made = actor.peer.client.create_external_signer(request).await?;
+        let made = made.into_inner();
+        actor.signer = Some((made.signer_id, index));
+        actor.given(made.signer_id);
+        self.signers += 1;
+        let actor = self.actor(member)?;
+        let request = AddExternalSignerRequest {
+            state_id: actor.state()?,
+            external_sender: made.external_sender,
+        };
+        let proposed = actor.peer.client.add_external_signer(request).await?;
+        Ok((member.to_owned(), proposed.into_inner().proposal))
     }
 
-    /// That all are in one epoch.
-    fn agree(&mut self, one: &str, others: &[String]) -> anyhow::Result<()> {
-        let expected = self.actor(one)?.epoch_authenticator()?;
-        for other in others {
-            let authenticator = self.actor(other)?.epoch_authenticator()?;
-            ensure!(
-                authenticator == expected,
-                "{one} and {other} are not in one epoch"
-            );
-        }
-        Ok(())
+    async fn signer_proposal(
+        &mut self,
+        signer: &str,
+        member: &str,
+        description: ProposalDescription,
+    ) -> anyhow::Result<(String, Vec<u8>)> {
+        let shown = self.show(member, true).await?;
+        let actor = self.actor(signer)?;
+        let (signer_id, signer_index) = actor.signer.context("the actor is no signer")?;
+        let request = ExternalSignerProposalRequest {
+            signer_id,
+            signer_index,
+            group_info: shown.group_info,
+            ratchet_tree: shown.ratchet_tree,
+            description: Some(description),
+        };
+        let proposed = actor.peer.client.external_signer_proposal(request).await?;
+        Ok((signer.to_owned(), proposed.into_inner().proposal))
     }
 }
 
-fn encoded(extensions: &[Extension]) -> anyhow::Result<Vec<u8>> {
-    let one = |extension: &Extension| -> anyhow::Result<wire::Extension> {
-        Ok(wire::Extension {
-            extension_type: wire::ExtensionType(extension.extension_type),
-            extension_data: BASE64.decode(&extension.extension_data)?.into(),
-        })
-    };
-    let list = extensions.iter().map(one).collect::<anyhow::Result<_>>()?;
-    Ok(encode(&wire::Extensions(list))?)
+/// Who can't do something is not wrong: the script is skipped, with the reason.
+fn outcome(error: &anyhow::Error) -> Outcome {
+    if error.is::<NoOtherSuite>() {
+        return Outcome::Skip(NoOtherSuite.to_string());
+    }
+    match error.downcast_ref::<tonic::Status>() {
+        Some(status) if status.code() == tonic::Code::Unimplemented => {
+            Outcome::Skip(status.message().to_owned())
+        }
+        Some(status) => Outcome::Fail(format!("{:?}: {}", status.code(), status.message())),
+        None => Outcome::Fail(format!("{error:#}")),
+    }
 }

@@ -297,7 +297,7 @@ pub(crate) struct PassiveClient {
     pub(crate) epochs: Vec<PassiveEpoch>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ExternalPsk {
     pub(crate) psk_id: Hex,
     pub(crate) psk: Hex,

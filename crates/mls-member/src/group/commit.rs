@@ -4,12 +4,12 @@ use conclave_crypto::{Random, Secret, SigningKey};
 use conclave_mls_public::{
     Committer, Draft, SentProposal, Staged,
     wire::{
-        AuthenticatedContent, Commit, Content, GroupContext, GroupInfo, LeafNode, MlsMessage,
+        AuthenticatedContent, Commit, Content, GroupContext, GroupInfo, LeafNode, MlsMessage, Node,
         PreSharedKeyId, Proposal, ProposalOrRef, Sender, UpdatePath, Welcome, encode,
     },
 };
 
-use super::{Group, KnownPsks, NextEpoch, Standing, info::EpochToShow};
+use super::{Group, KnownPsks, NextEpoch, info::EpochToShow};
 use crate::{
     FreshPath, GroupSecrets, InitSecret, JoinerSecret, MemberError, MemberSecret, PrivateTree,
     PskStore, error::Result, seal_group_info,
@@ -23,14 +23,43 @@ pub struct PendingCommit {
     next: NextEpoch,
 }
 
+/// What a Commit has beside its proposals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitForm {
+    /// When it has a path.
+    pub path: PathRule,
+    /// Whether Welcome and GroupInfo carry the ratchet tree; otherwise joiners need it from elsewhere.
+    pub with_tree: bool,
+}
+
+/// When a Commit has a path, that is, fresh keys for its committer (RFC 9420 §12.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathRule {
+    /// Also where it could do without.
+    Always,
+    /// Only where its proposals ask for one.
+    IfRequired,
+}
+
+impl Default for CommitForm {
+    fn default() -> Self {
+        Self {
+            path: PathRule::Always,
+            with_tree: true,
+        }
+    }
+}
+
 /// What a Commit consists of.
 #[derive(Debug)]
 pub struct Committed {
     /// For the members.
     pub commit: MlsMessage,
-    /// For those who were added, if any. It carries the ratchet tree.
+    /// For those who were added, if any.
     pub welcome: Option<Welcome>,
-    /// The new epoch for everybody else, signed, with the tree and the key for external Commits.
+    /// The ratchet tree of the new epoch, if Welcome and GroupInfo lack it.
+    pub tree: Option<Vec<Option<Node>>>,
+    /// The new epoch for everybody else, signed, with the key for external Commits.
     pub group_info: GroupInfo,
     /// To be [merged](Group::merge) once the Commit is accepted.
     pub pending: PendingCommit,
@@ -44,12 +73,28 @@ pub(super) struct Derived {
 }
 
 impl Group {
-    /// Commits these proposals and those of others that wait, with a path.
+    /// Commits these proposals and those of others that wait, with a path, and with the tree for those
+    /// who join.
     ///
     /// # Errors
     /// The clause that the proposals break, alone or together; [`MemberError::UnknownPsk`].
     pub fn commit(
         &mut self,
+        proposals: Vec<Proposal>,
+        psks: &dyn PskStore,
+        key: &SigningKey,
+        random: &mut dyn Random,
+    ) -> Result<Committed> {
+        self.commit_as(CommitForm::default(), proposals, psks, key, random)
+    }
+
+    /// As [`commit`](Self::commit), in this form.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn commit_as(
+        &mut self,
+        form: CommitForm,
         proposals: Vec<Proposal>,
         psks: &dyn PskStore,
         key: &SigningKey,
@@ -61,10 +106,12 @@ impl Group {
         let own_leaf = self.own_leaf()?.clone();
         let mut framed = self.frame(Content::Application(Vec::new().into()));
         let mut draft = self.public.draft(Committer::Member(own), &sent)?;
-        let (fresh, path) = merge_path(&mut draft, own_leaf, &before, key, random)?;
+        let has_path = form.path == PathRule::Always || draft.effects().requires_path;
+        let renewed = has_path.then(|| merge_path(&mut draft, own_leaf, &before, key, random));
+        let (fresh, path) = renewed.transpose()?.unzip();
         let commit = Commit {
             proposals: listed,
-            path: Some(path),
+            path,
         };
         framed.content = Content::Commit(Box::new(commit));
         let format = self.handshakes.wire_format();
@@ -77,8 +124,10 @@ impl Group {
             others: psks,
         };
         let psk_secret = known.secret(staged.tree().suite(), &staged.effects().psks)?;
+        let none = Secret::zero(staged.tree().suite().hash_len());
+        let commit_secret = fresh.as_ref().map_or(&none, FreshPath::commit_secret);
         let init = self.secrets.init();
-        let derived = Derived::from_commit(&staged, init, fresh.commit_secret(), &psk_secret)?;
+        let derived = Derived::from_commit(&staged, init, commit_secret, &psk_secret)?;
         let tag = derived.next.tag(staged.tree().suite(), staged.context());
         let epoch = EpochToShow {
             context: staged.context(),
@@ -86,17 +135,27 @@ impl Group {
             secrets: &derived.next.secrets,
             confirmation_tag: tag.as_bytes().into(),
         };
-        let group_info = epoch.group_info(own, key)?;
-        let welcome = welcome(&staged, &sent, &group_info, &derived, &fresh, random)?;
+        let group_info = epoch.group_info(own, form.with_tree, key)?;
+        let welcome = welcome(
+            &staged,
+            &sent,
+            &group_info,
+            &derived,
+            fresh.as_ref(),
+            random,
+        )?;
+        let keys = fresh.map_or_else(|| kept_keys(&self.keys, &staged), FreshPath::into_keys);
+        let tree = (!form.with_tree).then(|| staged.tree().to_nodes());
         drop(staged);
         content.auth.confirmation_tag = Some(group_info.confirmation_tag.clone());
         Ok(Committed {
             commit: self.protect(content.clone(), random)?,
             welcome,
+            tree,
             group_info,
             pending: PendingCommit {
                 content,
-                keys: fresh.into_keys(),
+                keys,
                 next: derived.next,
             },
         })
@@ -108,14 +167,12 @@ impl Group {
     /// [`MemberError::Public`] if the group is no longer in the epoch in which the Commit was made.
     pub fn merge(&mut self, pending: PendingCommit) -> Result<()> {
         self.check_standing()?;
-        let former = self.public.context().epoch;
+        let former = self.past_epochs.former(&self.public);
         let staged = self.public.stage(&pending.content)?;
-        let is_reinit = staged.effects().reinit.is_some();
+        let reinit = staged.effects().reinit.clone();
         staged.accept();
         self.begin(former, pending.keys, pending.next);
-        if is_reinit {
-            self.standing = Standing::Reinitialized;
-        }
+        self.end_if(reinit);
         Ok(())
     }
 
@@ -185,13 +242,20 @@ pub(super) fn merge_path(
     Ok((fresh, path))
 }
 
+/// What a committer still knows that renewed none of its keys.
+fn kept_keys(keys: &PrivateTree, staged: &Staged<'_>) -> PrivateTree {
+    let mut kept = keys.clone();
+    kept.retain(staged.tree());
+    kept
+}
+
 /// RFC 9420 §12.4.3.1
 fn welcome(
     staged: &Staged<'_>,
     sent: &[SentProposal],
     info: &GroupInfo,
     derived: &Derived,
-    fresh: &FreshPath,
+    fresh: Option<&FreshPath>,
     random: &mut dyn Random,
 ) -> Result<Option<Welcome>> {
     let (suite, effects) = (staged.tree().suite(), staged.effects());
@@ -205,8 +269,10 @@ fn welcome(
     });
     let secrets = packages.zip(&effects.added).map(|(package, leaf)| {
         let psks: Vec<PreSharedKeyId> = effects.psks.clone();
-        let path_secret = fresh.secret_for(*leaf).ok_or(MemberError::NotInPath)?;
-        GroupSecrets::new(&derived.joiner, Some(path_secret), psks).seal(
+        let told = |path: &'_ FreshPath| path.secret_for(*leaf).cloned();
+        let path_secret = fresh.map(|path| told(path).ok_or(MemberError::NotInPath));
+        let path_secret = path_secret.transpose()?;
+        GroupSecrets::new(&derived.joiner, path_secret.as_ref(), psks).seal(
             suite,
             package,
             &sealed_info,

@@ -8,7 +8,7 @@ use conclave_mls_public::{
     wire::{Extensions, GroupContext, LeafNode, MLS10, encode},
 };
 
-use super::{Group, Handshakes, NextEpoch, Standing};
+use super::{Group, Handshakes, NextEpoch, PastEpochs, Standing};
 use crate::{InitSecret, JoinerSecret, MemberError, PrivateTree, SecretTree, error::Result};
 
 impl Group {
@@ -51,6 +51,7 @@ impl Group {
             keys: PrivateTree::new(0, pair),
             updates: BTreeMap::new(),
             past: BTreeMap::new(),
+            past_epochs: PastEpochs::default(),
             standing: Standing::Member,
             handshakes: Handshakes::default(),
         })

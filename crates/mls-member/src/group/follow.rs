@@ -23,7 +23,7 @@ impl Group {
         if content.content.sender == Sender::Member(own) {
             return Err(MemberError::OwnMessage);
         }
-        let former = self.public.context().epoch;
+        let former = self.past_epochs.former(&self.public);
         let mut keys = self.keys.clone();
         let known = KnownPsks {
             context: self.public.context().clone(),
@@ -55,9 +55,7 @@ impl Group {
         )?;
         staged.accept();
         self.begin(former, keys, next);
-        if effects.reinit.is_some() {
-            self.standing = Standing::Reinitialized;
-        }
+        self.end_if(effects.reinit.clone());
         Ok(Received::Commit(effects))
     }
 }

@@ -23,6 +23,18 @@ impl Group {
     /// # Errors
     /// [`MemberError::Public`](crate::MemberError::Public) if it is too large.
     pub fn group_info(&self, key: &SigningKey) -> Result<GroupInfo> {
+        self.show(true, key)
+    }
+
+    /// As [`group_info`](Self::group_info), for those who get the tree from elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn group_info_without_tree(&self, key: &SigningKey) -> Result<GroupInfo> {
+        self.show(false, key)
+    }
+
+    fn show(&self, with_tree: bool, key: &SigningKey) -> Result<GroupInfo> {
         self.check_standing()?;
         let epoch = EpochToShow {
             context: self.public.context(),
@@ -30,24 +42,31 @@ impl Group {
             secrets: &self.secrets,
             confirmation_tag: self.public.confirmation_tag().clone(),
         };
-        epoch.group_info(self.leaf(), key)
+        epoch.group_info(self.leaf(), with_tree, key)
     }
 }
 
 impl EpochToShow<'_> {
-    pub(super) fn group_info(self, signer: u32, key: &SigningKey) -> Result<GroupInfo> {
+    pub(super) fn group_info(
+        self,
+        signer: u32,
+        with_tree: bool,
+        key: &SigningKey,
+    ) -> Result<GroupInfo> {
         let external_pub = Bytes::from(self.secrets.external_key_pair()?.public());
         let extension = |extension_type, data: Vec<u8>| Extension {
             extension_type,
             extension_data: data.into(),
         };
-        let tree = encode(&self.tree.to_nodes())?;
+        let external_pub = encode(&external_pub)?;
+        let mut extensions = vec![extension(ExtensionType::EXTERNAL_PUB, external_pub)];
+        if with_tree {
+            let tree = encode(&self.tree.to_nodes())?;
+            extensions.push(extension(ExtensionType::RATCHET_TREE, tree));
+        }
         let mut info = GroupInfo {
             group_context: self.context.clone(),
-            extensions: Extensions(vec![
-                extension(ExtensionType::RATCHET_TREE, tree),
-                extension(ExtensionType::EXTERNAL_PUB, encode(&external_pub)?),
-            ]),
+            extensions: Extensions(extensions),
             confirmation_tag: self.confirmation_tag,
             signer,
             signature: Vec::new().into(),

@@ -9,7 +9,7 @@ use conclave_mls_public::{
     wire::{GroupInfo, KeyPackage, Node, PreSharedKeyId, Psk, ResumptionPskUsage, Welcome},
 };
 
-use super::{Group, Handshakes, NextEpoch, Standing, find_psks};
+use super::{Group, Handshakes, NextEpoch, PastEpochs, Standing, find_psks};
 use crate::{
     GroupSecrets, MemberError, PrivateTree, PskStore, SecretTree, error::Result, open_group_info,
     psk_secret,
@@ -58,6 +58,18 @@ impl Group {
         psks: &dyn PskStore,
         threads: NonZeroUsize,
     ) -> Result<Self> {
+        let (group, _) = Self::join_knowing(welcome, invitee, nodes, psks, threads)?;
+        Ok(group)
+    }
+
+    /// Joins, and tells which PSKs the Welcome named.
+    pub(super) fn join_knowing(
+        welcome: &Welcome,
+        invitee: &Invitee,
+        nodes: Option<Vec<Option<Node>>>,
+        psks: &dyn PskStore,
+        threads: NonZeroUsize,
+    ) -> Result<(Self, Vec<PreSharedKeyId>)> {
         let suite = invitee.suite;
         let told = GroupSecrets::open(suite, welcome, &invitee.key_package, &invitee.init)?;
         let joiner = told.joiner_secret();
@@ -70,16 +82,18 @@ impl Group {
         let next = NextEpoch::derive(&member, public.context())?;
         // RFC 9420 §12.4.3.1
         next.confirm(suite, public.context(), info.confirmation_tag.as_slice())?;
-        Ok(Self {
+        let group = Self {
             messages: SecretTree::new(suite, public.tree().size(), next.encryption),
             secrets: next.secrets,
             public,
             keys,
             updates: BTreeMap::new(),
             past: BTreeMap::new(),
+            past_epochs: PastEpochs::default(),
             standing: Standing::Member,
             handshakes: Handshakes::default(),
-        })
+        };
+        Ok((group, told.psks().to_vec()))
     }
 }
 
