@@ -110,22 +110,56 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
 pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let (group, synced) = find(&client, &read.group).await?;
-    let mut shown = print_history(&client, group.id, Sequence(read.after), output).await?;
+    let mut id = group.id;
+    if read.after == 0 {
+        for earlier in continued_by(&client, id).await? {
+            print_history(&client, earlier, Sequence(0), output).await?;
+        }
+    }
+    let mut shown = print_history(&client, id, Sequence(read.after), output).await?;
     synced?;
     if read.follow {
         let mut events = client.events();
         while let Some(event) = events.next().await {
+            let event = event?;
+            if let Event::Disconnected = event {
+                warning("the connection is lost; trying again");
+                continue;
+            }
             // Another program may have read the log for this home, so the history is what counts.
-            match event? {
-                Event::Disconnected => warning("the connection is lost; trying again"),
-                Event::Changed(entry) if entry.group == group.id && entry.sequence <= shown => {
-                    output.changed(&entry, client.user().domain())?;
-                }
-                _ => shown = print_history(&client, group.id, shown, output).await?,
+            if let Event::Changed(entry) = &event
+                && entry.group == id
+                && entry.sequence <= shown
+            {
+                output.changed(entry, client.user().domain())?;
+                continue;
+            }
+            shown = print_history(&client, id, shown, output).await?;
+            if let Event::Continued { from, to } = event
+                && from == id
+            {
+                (id, shown) = (to, Sequence(0));
             }
         }
     }
     Ok(())
+}
+
+/// The groups that a group continues, the first one first.
+async fn continued_by(client: &Client, id: GroupId) -> Result<Vec<GroupId>, ClientError> {
+    let groups = client.groups().await?;
+    let mut chain = vec![id];
+    let before = |id| groups.iter().find(|it| it.successor == Some(id));
+    while let Some(earlier) = chain.last().and_then(|id| before(*id)) {
+        // A group that continues itself in the end would never be done with.
+        if chain.contains(&earlier.id) {
+            break;
+        }
+        chain.push(earlier.id);
+    }
+    chain.remove(0);
+    chain.reverse();
+    Ok(chain)
 }
 
 /// Reads what waits at the server, then finds a group. A group that is not known here may be one
@@ -184,12 +218,16 @@ async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
             Standing::Joining => "joining",
             Standing::Member => "member",
             Standing::Leaving => "leaving",
+            Standing::Ended if group.successor.is_some() => "goes on",
             Standing::Ended => "ended",
         };
         let name = printable(group.name.as_deref().unwrap_or("(name not known yet)"));
         let id = group.id.to_string();
         let text = format!("{name:<24} {standing:<10} {}", id.get(..8).unwrap_or(&id));
-        let value = json!({ "group": id, "name": group.name, "standing": standing });
+        let mut value = json!({ "group": id, "name": group.name, "standing": standing });
+        if let Some(successor) = group.successor {
+            value["successor"] = json!(successor.to_string());
+        }
         output.show(&text, &value)?;
     }
     Ok(())

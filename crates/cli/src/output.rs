@@ -138,6 +138,17 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
         ),
         EntryKind::Leaves => format!("{time}  * {author} leaves"),
         EntryKind::Rejoined => format!("{time}  * a device of {author} came back with new keys"),
+        EntryKind::Reported(user) => format!(
+            "{time}  * {author} could not process what {} did",
+            short(user, own_domain)
+        ),
+        EntryKind::Continued { to, without } => format!(
+            "{time}  * this group goes on{} as {to}",
+            match without {
+                Some(user) => format!(" without {},", short(user, own_domain)),
+                None => String::new(),
+            }
+        ),
         EntryKind::Unreadable => format!("{time}  * {author} sent something that can't be read"),
         _ => format!("{time}  * {author} sent something that this version does not know"),
     }
@@ -211,6 +222,11 @@ fn entry_json(entry: &Entry) -> Value {
         EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
         EntryKind::Leaves => ("leaves", None),
         EntryKind::Rejoined => ("rejoined", None),
+        EntryKind::Reported(user) => ("reported", Some(("user", json!(user.as_str())))),
+        EntryKind::Continued { to, without } => {
+            value["without"] = json!(without.as_ref().map(UserId::as_str));
+            ("continued", Some(("to", json!(to.to_string()))))
+        }
         EntryKind::Unreadable => ("unreadable", None),
         _ => ("unknown", None),
     };

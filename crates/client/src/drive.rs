@@ -62,7 +62,7 @@ impl Client {
         .await?;
         let mut races = 0;
         while races <= RACES_MAX {
-            let call = self.session(move |session| session.next_call_in(group, now()));
+            let call = self.session(move |session| session.next_call_of(intent, group, now()));
             if let Some(call) = call.await? {
                 let (_, rejection) = self.ask(call).await?;
                 races += u32::from(matches!(rejection, Some(Rejection::WrongEpoch { .. })));
@@ -74,7 +74,7 @@ impl Client {
                 return outcome.map_err(ClientError::GivenUp);
             }
             self.no_problem().await?;
-            let wake = self.session(move |session| Ok(session.wake_at_in(group)));
+            let wake = self.session(move |session| session.wake_at_of(intent, group));
             let wait = soon(wake.await?).ok_or(ClientError::TooManyRaces)?;
             tokio::time::sleep(wait).await;
         }

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use conclave_engine::EngineError;
-use conclave_protocol::{ContentError, DeviceListError, IdError};
+use conclave_protocol::{ContentError, DeviceListError, GroupId, IdError};
 use thiserror::Error;
 
 /// Why an operation of the client did not happen.
@@ -46,6 +46,9 @@ pub enum ClientError {
     /// The device is no longer a member.
     #[error("you are no longer a member of this group")]
     NotMember,
+    /// The group goes on as another.
+    #[error("this group goes on as another, {0}")]
+    Continued(GroupId),
     /// The device is still on its way into the group.
     #[error("this device is still joining the group; try again")]
     Joining,

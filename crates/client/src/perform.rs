@@ -90,6 +90,10 @@ where
             let asked = service.report_commit(with(request, token));
             Reply::ReportCommit(asked.await?.into_inner())
         }
+        Call::VoteForSuccessor(request) => {
+            let asked = service.vote_for_successor(with(request, token));
+            Reply::VoteForSuccessor(asked.await?.into_inner())
+        }
         Call::ReadLog(request) => {
             let asked = service.read_log(with(request, token));
             Reply::ReadLog(asked.await?.into_inner())

@@ -38,6 +38,9 @@ pub struct Group {
     pub standing: Standing,
     /// How far this device has read the group's log.
     pub cursor: Sequence,
+    /// The group that it goes on as, where members could not process a Commit of somebody who is
+    /// not there any more. Then it has ended; what was read stays readable.
+    pub successor: Option<GroupId>,
 }
 
 /// Where this device stands with a group.
@@ -144,6 +147,15 @@ pub enum EntryKind {
     /// A device of the author came back into the group with new keys. Where it is this one, what
     /// was said while it could not follow is missing before this line.
     Rejoined,
+    /// The author's device can't process a Commit by this user. One who says so proves nothing.
+    Reported(UserId),
+    /// Most members could not process a Commit, and the group goes on as another.
+    Continued {
+        /// The group that goes on.
+        to: GroupId,
+        /// Who made that Commit and is not there any more, where this device knows.
+        without: Option<UserId>,
+    },
     /// A message of a kind that this program does not know: the bytes that were encrypted.
     Unknown(Vec<u8>),
     /// A message that could not be decrypted.
@@ -169,6 +181,14 @@ pub enum Event {
     Joined(GroupId),
     /// This device is no longer a member of a group.
     Ended(GroupId),
+    /// A group goes on as another, without somebody whose Commit its members could not process. What
+    /// was to be done in it is done there.
+    Continued {
+        /// The group that has ended.
+        from: GroupId,
+        /// The group that goes on.
+        to: GroupId,
+    },
     /// This device was invited to a group and did not accept.
     Refused {
         /// The group.

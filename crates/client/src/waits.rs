@@ -17,6 +17,18 @@ pub(crate) const RACE_WAITS: Waits = Waits::new(40, 5_000);
 /// how often a group that can't be joined is tried.
 pub(crate) const RESYNC_WAITS: Waits = Waits::new(200, 30 * 60_000);
 
+/// How long a device that can't process a Commit waits, and up to half as long again, before it comes
+/// back alone: others who can't either may say so meanwhile.
+pub(crate) const TRIAL_WAIT: Duration = Duration::from_secs(2);
+
+/// How long it waits where enough others have said so: a group that goes on is being made. Some requests
+/// may get lost on the way.
+pub(crate) const SUCCESSOR_WAIT: Duration = Duration::from_secs(20);
+
+/// How long the next member leaves it to those before to make the group that goes on: a few requests,
+/// and one of them may get lost.
+pub(crate) const SUCCESSOR_TURN: Duration = Duration::from_secs(6);
+
 /// Waits for a device that is being linked, while a person carries a code from one to the other.
 /// Each look takes a KeyPackage of every device of the user, so there are few.
 pub(crate) const LINK_WAITS: Waits = Waits::new(10_000, 60 * 60_000);

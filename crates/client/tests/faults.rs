@@ -31,6 +31,8 @@ struct Operation {
     meddle: Meddler,
     /// Who is in the group at the end.
     members: &'static [usize],
+    /// Whether it goes on as another then.
+    goes_on: bool,
 }
 
 /// Alice dies, and the three are there at the end.
@@ -40,6 +42,7 @@ const PLAIN: Operation = Operation {
     start: |_, _| Ok(()),
     meddle: untouched,
     members: &[ALICE, BOB, CAROL],
+    goes_on: false,
 };
 
 /// Where the victim dies.
@@ -109,6 +112,13 @@ impl Operation {
     }
 
     fn check(&self, table: &mut Table, group: GroupId, fault: Fault) {
+        let group = if self.goes_on {
+            let known = table.session(self.victim).group(group).unwrap().unwrap();
+            let successor = known.successor;
+            successor.unwrap_or_else(|| panic!("{fault:?}: it does not go on"))
+        } else {
+            group
+        };
         for seat in self.members {
             let state = table.session(*seat).state(group).unwrap();
             assert_eq!(state, Some(State::Operational), "{fault:?}, {seat}");
@@ -121,6 +131,8 @@ impl Operation {
         table.assert_agreement(group, self.members);
         table.assert_all_heard(group, self.members);
         let all = table.texts(ALICE, group);
+        let is_late = |text: &String| text == "late";
+        assert!(!self.goes_on || all.iter().any(is_late), "{fault:?}");
         for seat in self.members {
             assert!(
                 all.ends_with(&table.texts(*seat, group)),
@@ -233,6 +245,44 @@ fn updating_in_a_race() {
             table.session(CAROL).update(group).map(drop)
         },
         members: &[ALICE, BOB, CAROL],
+        ..PLAIN
+    };
+    operation.survives_all_faults();
+}
+
+/// Nobody can process what Carol does, so the others go on without her, and what Bob was about to say
+/// is said there.
+fn carol_spoils_it(table: &mut Table, group: GroupId) -> Result<(), ClientError> {
+    if !table.has_streams {
+        table.has_streams = true;
+        table.session(CAROL).update(group)?;
+        table.spoils = Some(CAROL);
+        while table.spoils.is_some() {
+            assert!(table.step(CAROL, |_, answer| answer));
+        }
+    }
+    table.session(BOB).send(group, "late").map(drop)
+}
+
+#[test]
+fn going_on_as_the_group_that_this_device_makes() {
+    let operation = Operation {
+        victim: ALICE,
+        start: carol_spoils_it,
+        members: &[ALICE, BOB],
+        goes_on: true,
+        ..PLAIN
+    };
+    operation.survives_all_faults();
+}
+
+#[test]
+fn going_on_as_a_group_that_another_makes() {
+    let operation = Operation {
+        victim: BOB,
+        start: carol_spoils_it,
+        members: &[ALICE, BOB],
+        goes_on: true,
         ..PLAIN
     };
     operation.survives_all_faults();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use conclave_protocol::limits::BLOB_BYTES_MAX;
+use conclave_protocol::limits::{BLOB_BYTES_MAX, USERS_ENOUGH};
 
 /// Group states in memory. One of 10,000 members has some 10 MB; the rest comes from its snapshot.
 pub(crate) const FOLLOWERS_CACHED_MAX: usize = 64;
@@ -184,6 +184,16 @@ pub(crate) const INVITATIONS_PER_GROUP_MAX: usize = 1000;
 /// Reports of Commits that a group's log takes in one epoch, from as many devices: enough to show
 /// that it is not one member's fault, and few enough that a large group is not flooded by them.
 pub(crate) const REPORTS_PER_EPOCH_MAX: usize = 64;
+
+// Enough users are heard where each reports from two devices.
+const _: () = assert!(REPORTS_PER_EPOCH_MAX >= 2 * USERS_ENOUGH);
+
+/// Votes for successors that a group's log takes in one epoch: enough for those that are needed,
+/// where many vote at the same moment.
+pub(crate) const VOTES_PER_EPOCH_MAX: usize = 8 * USERS_ENOUGH;
+
+/// Votes of one device among them: several may have made a successor at the same moment.
+pub(crate) const VOTES_PER_DEVICE_MAX: usize = 4;
 
 /// Devices that are tried for an intent: enough that one is a member and has room in its mailbox.
 pub(crate) const COMMITTERS_ASKED_MAX: usize = 16;

@@ -6,7 +6,9 @@ mod common;
 
 use common::{GROUP, Person, World, id};
 use conclave_engine::Change;
-use conclave_protocol::{CommitReport, Epoch, ReportedCommit, Sequence};
+use conclave_protocol::{
+    CommitReport, DeviceId, Epoch, GroupId, ReportedCommit, Sequence, Successor, SuccessorVote,
+};
 use conclave_rpc::v1;
 use tonic::{Code, Status};
 
@@ -22,7 +24,8 @@ async fn send(by: &mut Person, report: Vec<u8>) -> Result<u64, Status> {
 /// What a member says of an entry.
 fn about(entry: &v1::LogEntry) -> ReportedCommit {
     let (epoch, sequence) = (Epoch(entry.epoch), Sequence(entry.sequence));
-    ReportedCommit::new(GROUP, epoch, sequence, &entry.message)
+    let author = DeviceId::try_from(&entry.sender_device_id[..]).unwrap();
+    ReportedCommit::new(GROUP, epoch, sequence, author, &entry.message)
 }
 
 async fn report(by: &mut Person, commit: ReportedCommit) -> Result<u64, Status> {
@@ -57,7 +60,11 @@ async fn members_report_a_commit_in_the_order_of_the_log() {
         sequence: Sequence(first),
         ..commit
     };
-    for wrong in [message, other, later] {
+    let of_another = ReportedCommit {
+        author: bob.device(),
+        ..commit
+    };
+    for wrong in [message, other, later, of_another] {
         let refused = report(bob, wrong).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{wrong:?}");
     }
@@ -94,4 +101,74 @@ async fn members_report_a_commit_in_the_order_of_the_log() {
     alice.read().await.unwrap();
     alice.send("we go on").await.unwrap();
     assert_eq!(carol.read().await.unwrap(), ["we go on"]);
+}
+
+/// A group with nobody but its maker in it.
+async fn make_group(by: &mut Person, group: GroupId) {
+    let created = by.engine.create_group(&by.state, group, common::now());
+    let created = by.apply(created.unwrap());
+    let request = by.signed(v1::CreateGroupRequest {
+        group_id: id(group.as_bytes()),
+        group_info: created.group_info.into(),
+        ratchet_tree: created.ratchet_tree.into(),
+    });
+    by.rpc.create_group(request).await.unwrap();
+}
+
+async fn vote(by: &mut Person, successor: Successor) -> Result<u64, Status> {
+    let vote = SuccessorVote::issue(successor, by.device(), &by.key);
+    let request = by.signed(v1::VoteForSuccessorRequest {
+        group_id: id(GROUP.as_bytes()),
+        vote: vote.to_bytes().into(),
+    });
+    let response = by.rpc.vote_for_successor(request).await?;
+    Ok(response.into_inner().sequence)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_vote_for_groups_that_they_are_in_and_do_not_fill_the_log() {
+    let world = World::start().await;
+    let mut people = world.group(&["alice", "bob", "carol"]).await;
+    let [alice, bob, carol] = people.get_disjoint_mut([0, 1, 2]).unwrap();
+    let update = alice.prepare(Change::update());
+    let bad = alice.commit(update).await.unwrap();
+    let commit = about(bob.page(0, 0).await.unwrap().entries.last().unwrap());
+    let to = |number: u8| Successor {
+        commit,
+        group: GroupId::from_bytes([number; 16]),
+        users_needed: 2,
+    };
+    for number in 1..=6 {
+        make_group(bob, to(number).group).await;
+    }
+    let first = vote(bob, to(1)).await.unwrap();
+    assert_eq!(first, bad + 1);
+    assert_eq!(vote(bob, to(1)).await.unwrap(), first, "once");
+    let entry = carol.page(bad, 1).await.unwrap().entries.remove(0);
+    assert_eq!(entry.kind(), v1::EntryKind::Vote);
+    let read = SuccessorVote::from_bytes(&entry.message).unwrap();
+    assert_eq!((read.successor(), read.voter()), (&to(1), bob.device()));
+    read.verify(&bob.key.verifying_key()).unwrap();
+
+    let itself = Successor {
+        group: GROUP,
+        ..to(1)
+    };
+    let mut nothing = to(1);
+    nothing.commit.commit_hash = [0; 32];
+    for wrong in [itself, nothing] {
+        let refused = vote(bob, wrong).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{wrong:?}");
+    }
+    // Only of who is in it.
+    assert!(vote(carol, to(1)).await.is_err());
+    for (number, more) in [(2, 1), (3, 2), (4, 3)] {
+        assert_eq!(vote(bob, to(number)).await.unwrap(), first + more);
+    }
+    assert_eq!(vote(bob, to(5)).await.unwrap(), 0, "enough of one device");
+    let update = carol.read().await.unwrap();
+    assert!(update.is_empty(), "votes are in nobody's way");
+    let update = carol.prepare(Change::update());
+    carol.commit(update).await.unwrap();
+    assert!(vote(bob, to(5)).await.unwrap() > first);
 }

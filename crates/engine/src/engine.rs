@@ -1,5 +1,6 @@
 //! The engine itself, what each operation has around it, and the questions one can ask it.
 
+mod author;
 mod commit;
 mod create;
 mod external;

@@ -9,6 +9,7 @@
 //!     uint64 epoch;                   // the epoch that the Commit is of
 //!     uint64 sequence;                // its place in the log
 //!     opaque commit_hash[32];         // SHA-256 of its MLSMessage
+//!     opaque author[16];              // the device that made it
 //!     opaque reporter[16];            // the device that says so
 //! } CommitReportTBS;
 //!
@@ -19,6 +20,7 @@
 //! ```
 //!
 //! One report proves nothing about the Commit: its reporter may lie, or have lost its own state.
+//! [`Case`](crate::Case) says how many do.
 
 use sha2::{Digest as _, Sha256};
 use tls_codec::{
@@ -40,17 +42,29 @@ pub struct ReportedCommit {
     pub sequence: Sequence,
     /// SHA-256 of its MLSMessage.
     pub commit_hash: [u8; 32],
+    /// The device that made it.
+    pub author: DeviceId,
 }
 
 impl ReportedCommit {
+    /// Bytes of the encoding.
+    pub(crate) const BYTES: usize = 16 + 8 + 8 + 32 + 16;
+
     /// The Commit that stands at this place, as the MLSMessage that was read there.
     #[must_use]
-    pub fn new(group: GroupId, epoch: Epoch, sequence: Sequence, message: &[u8]) -> Self {
+    pub fn new(
+        group: GroupId,
+        epoch: Epoch,
+        sequence: Sequence,
+        author: DeviceId,
+        message: &[u8],
+    ) -> Self {
         Self {
             group,
             epoch,
             sequence,
             commit_hash: Sha256::digest(message).into(),
+            author,
         }
     }
 }
@@ -65,7 +79,7 @@ pub struct CommitReport {
 
 impl CommitReport {
     /// Bytes of the encoding.
-    pub const BYTES: usize = 16 + 8 + 8 + 32 + 16 + 64;
+    pub const BYTES: usize = ReportedCommit::BYTES + 16 + 64;
 
     /// The word of the member's device `reporter`, which signs with `key`.
     #[must_use]
@@ -112,12 +126,7 @@ impl CommitReport {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (wire, signature) = Wire::tls_deserialize_bytes(bytes).ok()?;
         Some(Self {
-            commit: ReportedCommit {
-                group: GroupId::from_bytes(wire.group),
-                epoch: Epoch(wire.epoch),
-                sequence: Sequence(wire.sequence),
-                commit_hash: wire.commit_hash,
-            },
+            commit: wire.commit.into(),
             reporter: DeviceId::from_bytes(wire.reporter),
             signature: signature.try_into().ok()?,
         })
@@ -126,22 +135,50 @@ impl CommitReport {
 
 #[derive(TlsSerialize, TlsDeserializeBytes, TlsSize)]
 struct Wire {
+    commit: WireCommit,
+    reporter: [u8; 16],
+}
+
+/// A [`ReportedCommit`] as part of what is signed about it.
+#[derive(TlsSerialize, TlsDeserializeBytes, TlsSize)]
+pub(crate) struct WireCommit {
     group: [u8; 16],
     epoch: u64,
     sequence: u64,
     commit_hash: [u8; 32],
-    reporter: [u8; 16],
+    author: [u8; 16],
+}
+
+impl From<&ReportedCommit> for WireCommit {
+    fn from(commit: &ReportedCommit) -> Self {
+        Self {
+            group: *commit.group.as_bytes(),
+            epoch: commit.epoch.0,
+            sequence: commit.sequence.0,
+            commit_hash: commit.commit_hash,
+            author: *commit.author.as_bytes(),
+        }
+    }
+}
+
+impl From<WireCommit> for ReportedCommit {
+    fn from(wire: WireCommit) -> Self {
+        Self {
+            group: GroupId::from_bytes(wire.group),
+            epoch: Epoch(wire.epoch),
+            sequence: Sequence(wire.sequence),
+            commit_hash: wire.commit_hash,
+            author: DeviceId::from_bytes(wire.author),
+        }
+    }
 }
 
 fn to_be_signed(commit: &ReportedCommit, reporter: DeviceId) -> Vec<u8> {
     let wire = Wire {
-        group: *commit.group.as_bytes(),
-        epoch: commit.epoch.0,
-        sequence: commit.sequence.0,
-        commit_hash: commit.commit_hash,
+        commit: commit.into(),
         reporter: *reporter.as_bytes(),
     };
-    // Serializing fails only past 2^30 bytes, and this has 80.
+    // Serializing fails only past 2^30 bytes, and this has 96.
     wire.tls_serialize_detached().unwrap_or_default()
 }
 
@@ -154,7 +191,8 @@ mod tests {
     fn report() -> (CommitReport, VerifyingKey) {
         let key = SigningKey::from_seed(&[1; 32]);
         let group = GroupId::from_bytes([2; 16]);
-        let commit = ReportedCommit::new(group, Epoch(3), Sequence(4), b"commit");
+        let author = DeviceId::from_bytes([6; 16]);
+        let commit = ReportedCommit::new(group, Epoch(3), Sequence(4), author, b"commit");
         let report = CommitReport::issue(commit, DeviceId::from_bytes([5; 16]), &key);
         (report, key.verifying_key())
     }
@@ -168,8 +206,8 @@ mod tests {
         assert_eq!((read.verify(&key), &read), (Ok(()), &report));
         let sequence = Sequence(4);
         assert_eq!(read.commit().sequence, sequence);
-        let group = report.commit().group;
-        let other = ReportedCommit::new(group, Epoch(3), sequence, b"another");
+        let ReportedCommit { group, author, .. } = *report.commit();
+        let other = ReportedCommit::new(group, Epoch(3), sequence, author, b"another");
         assert_ne!(other, *read.commit());
     }
 

@@ -21,6 +21,8 @@ mod intent;
 pub mod limits;
 mod rules;
 mod signature;
+mod succession;
+mod successor_vote;
 
 pub use approval::Approval;
 pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
@@ -39,3 +41,5 @@ pub use rules::{
     COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, GroupRules, RULES_VERSION, RulesError,
 };
 pub use signature::{SignatureError, SigningKey, VerifyingKey};
+pub use succession::{Case, Heard, Judgement, Says, followed, users_needed};
+pub use successor_vote::{Successor, SuccessorVote};

@@ -161,3 +161,11 @@ pub const INVITATION_LIFETIME_MAX: Duration = Duration::from_hours(30 * 24);
 /// How far ahead the expiry of a signed deletion of a user may lie, so that what was signed once
 /// can't be used long after.
 pub const USER_DELETION_LIFETIME_MAX: Duration = Duration::from_mins(10);
+
+/// Users whose word is enough to say that a Commit can't be processed, or that a group goes on as
+/// another, where most of its members would be more: those who read so many need not read thousands.
+pub const USERS_ENOUGH: usize = 32;
+
+/// How long after a Commit reports of it count: long enough for members who are away over a weekend.
+/// The Commit is kept for longer than that ([`LOG_AGE_MAX`]).
+pub const REPORTS_COUNT_FOR: Duration = Duration::from_hours(7 * 24);

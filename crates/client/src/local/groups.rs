@@ -9,9 +9,9 @@ use crate::{ClientError, Group, Member, Standing, fingerprint};
 
 impl Tx<'_> {
     pub(crate) fn groups(&self) -> Result<Vec<Group>, ClientError> {
-        let mut query = self
-            .sql
-            .prepare_cached("SELECT group_id, name, standing, cursor FROM groups ORDER BY name")?;
+        let mut query = self.sql.prepare_cached(
+            "SELECT group_id, name, standing, cursor, successor FROM groups ORDER BY name",
+        )?;
         let groups = query
             .query_map([], group_from_row)?
             .collect::<Result<_, _>>()?;
@@ -20,7 +20,7 @@ impl Tx<'_> {
 
     pub(crate) fn group(&self, id: GroupId) -> Result<Option<Group>, ClientError> {
         let mut query = self.sql.prepare_cached(
-            "SELECT group_id, name, standing, cursor FROM groups WHERE group_id = ?",
+            "SELECT group_id, name, standing, cursor, successor FROM groups WHERE group_id = ?",
         )?;
         Ok(query
             .query_row([id.as_bytes()], group_from_row)
@@ -29,12 +29,13 @@ impl Tx<'_> {
 
     pub(super) fn put_group(&self, group: &Group) -> Result<(), ClientError> {
         self.sql.execute(
-            "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, 0)",
             (
                 group.id.as_bytes(),
                 &group.name,
                 group.standing.as_str(),
                 number(group.cursor),
+                group.successor.map(|it| *it.as_bytes()),
             ),
         )?;
         Ok(())
@@ -66,7 +67,11 @@ impl Tx<'_> {
 
     /// Refuses where this device can't act in the group.
     pub(crate) fn require_member(&self, id: GroupId) -> Result<(), ClientError> {
-        match self.group(id)?.map(|group| group.standing) {
+        let group = self.group(id)?;
+        if let Some(successor) = group.as_ref().and_then(|group| group.successor) {
+            return Err(ClientError::Continued(successor));
+        }
+        match group.map(|group| group.standing) {
             Some(Standing::Creating | Standing::Member) => Ok(()),
             Some(Standing::Joining) => Err(ClientError::Joining),
             Some(Standing::Leaving) => Err(ClientError::Leaving),
@@ -153,5 +158,6 @@ fn group_from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
         name: row.get(1)?,
         standing,
         cursor: sequence(row, 3)?,
+        successor: row.get::<_, Option<_>>(4)?.map(GroupId::from_bytes),
     })
 }

@@ -74,6 +74,11 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         }
         EntryKind::Leaves => ("leaves", Vec::new()),
         EntryKind::Rejoined => ("rejoined", Vec::new()),
+        EntryKind::Reported(user) => ("reported", join(std::slice::from_ref(user))),
+        EntryKind::Continued { to, without } => {
+            let without = without.as_ref().map_or("", UserId::as_str);
+            ("continued", [to.as_bytes(), without.as_bytes()].concat())
+        }
         EntryKind::Unknown(bytes) => ("unknown", bytes.clone()),
         EntryKind::Unreadable => ("unreadable", Vec::new()),
     }
@@ -94,6 +99,14 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
         }
         "leaves" => EntryKind::Leaves,
         "rejoined" => EntryKind::Rejoined,
+        "reported" => EntryKind::Reported(split(&body)?.pop()?),
+        "continued" => {
+            let (to, without) = body.split_at_checked(GroupId::BYTES)?;
+            EntryKind::Continued {
+                to: GroupId::try_from(to).ok()?,
+                without: split(without)?.pop(),
+            }
+        }
         "unreadable" => EntryKind::Unreadable,
         "unknown" => EntryKind::Unknown(body),
         _ => return None,

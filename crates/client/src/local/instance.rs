@@ -81,7 +81,7 @@ impl Tx<'_> {
         let known = self.group(id)?;
         if known
             .as_ref()
-            .is_some_and(|it| it.standing != Standing::Ended)
+            .is_some_and(|it| it.standing != Standing::Ended || it.successor.is_some())
         {
             return Ok(Vec::new());
         }
@@ -90,6 +90,7 @@ impl Tx<'_> {
             name: known.as_ref().and_then(|it| it.name.clone()),
             standing: Standing::Joining,
             cursor: known.map_or(Sequence(0), |it| it.cursor),
+            successor: None,
         })?;
         self.note_resync(id, reason, now)
     }

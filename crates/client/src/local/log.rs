@@ -7,7 +7,11 @@ use conclave_protocol::{Content, DeviceAddress, DeviceId, GroupId, Sequence, Uni
 use conclave_rpc::{device_id, v1};
 
 use super::{Reason, Tx, line::Line};
-use crate::{ClientError, EntryKind, Event, Group, Member, Standing, intent::Intent};
+use crate::{
+    ClientError, EntryKind, Event, Group, Member, Standing,
+    intent::Intent,
+    waits::{SUCCESSOR_WAIT, TRIAL_WAIT},
+};
 
 /// What came of a run of entries.
 #[derive(Debug, Default)]
@@ -56,10 +60,15 @@ impl Tx<'_> {
             if problem.is_local() {
                 return Err(problem);
             }
-            self.note_report(id, entry, &problem)?;
+            let is_reported = self.note_report(id, entry, &problem)?;
             run.unlisted = self.unlisted(&problem, now)?;
             match reason_to_resync(&problem) {
-                Some(reason) => run.events.extend(self.note_resync(id, &reason, now)?),
+                Some(reason) => {
+                    run.events.extend(self.note_resync(id, &reason, now)?);
+                    if is_reported {
+                        self.put_off_resync(id, now.after(TRIAL_WAIT))?;
+                    }
+                }
                 None => run.problem = Some(problem),
             }
             break;
@@ -127,8 +136,8 @@ impl Tx<'_> {
         let accepted = UnixMillis(entry.accepted_millis);
         let sender = device_id(&entry.sender_device_id)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        // Nothing is made of reports yet, and they stand in nobody's way.
-        if entry.kind() == v1::EntryKind::Report {
+        if is_word(entry) {
+            run.events.extend(self.take_in_word(group, entry)?);
             return Ok(false);
         }
         let mut line = Line {
@@ -161,6 +170,56 @@ impl Tx<'_> {
             // Nor one that asks for nothing: should a Commit refer to it, that one fails.
             Err(error) if entry.kind() == v1::EntryKind::Proposal && is_about_message(&error) => {}
             Err(error) => return Err(error.into()),
+        }
+        Ok(false)
+    }
+
+    /// What a member says of a Commit, and what follows for the group.
+    fn take_in_word(
+        &self,
+        group: &mut Group,
+        entry: &v1::LogEntry,
+    ) -> Result<Vec<Event>, ClientError> {
+        let heard = self.hear(group.id, entry)?;
+        let mut events: Vec<Event> = heard.into_iter().map(Event::Entry).collect();
+        if let Some(conclusion) = self.conclusion(group.id)? {
+            events.extend(self.conclude(group.id, &conclusion)?);
+            if let Some(ended) = self.group(group.id)? {
+                *group = ended;
+            }
+        }
+        Ok(events)
+    }
+
+    /// Reads on for what members say in a log that this device can't follow otherwise. Says whether
+    /// the group has ended by that.
+    pub(crate) fn overhear(
+        &self,
+        id: GroupId,
+        entries: &[v1::LogEntry],
+        run: &mut Run,
+        now: UnixMillis,
+    ) -> Result<bool, ClientError> {
+        let Some(mut group) = self.group(id)? else {
+            return Ok(true);
+        };
+        let after = self.overheard(id)?;
+        for entry in entries.iter().filter(|it| it.sequence > after.0) {
+            if is_word(entry) {
+                run.events.extend(self.take_in_word(&mut group, entry)?);
+                if group.standing == Standing::Ended {
+                    return Ok(true);
+                }
+                if self
+                    .upheld(id)?
+                    .is_some_and(|(_, it)| it.successor.is_none())
+                {
+                    self.put_off_resync(id, now.after(SUCCESSOR_WAIT))?;
+                }
+            } else if entry.kind() == v1::EntryKind::Commit {
+                self.overtake(id, Sequence(entry.sequence), &entry.sender_device_id)?;
+            }
+            self.set_overheard(id, Sequence(entry.sequence))?;
         }
         Ok(false)
     }
@@ -300,6 +359,11 @@ impl Tx<'_> {
         let own = &self.own_certificate().address().user;
         Ok(author.map_or_else(|| own.clone(), |member| member.user))
     }
+}
+
+/// Whether an entry is a report or a vote, and no message of MLS.
+fn is_word(entry: &v1::LogEntry) -> bool {
+    matches!(entry.kind(), v1::EntryKind::Report | v1::EntryKind::Vote)
 }
 
 fn only_in(these: &[Member], those: &[Member]) -> Vec<UserId> {

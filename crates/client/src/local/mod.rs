@@ -5,11 +5,13 @@
 //! code runs under any scheduler.
 
 mod account;
+mod cases;
 mod contacts;
 mod content;
 mod devices;
 mod gather;
 mod groups;
+mod handover;
 mod history;
 mod instance;
 mod line;
@@ -22,6 +24,7 @@ mod report;
 mod resync;
 mod schema;
 mod state;
+mod successor;
 mod welcome;
 
 use std::cell::{Cell, RefCell};
@@ -43,6 +46,7 @@ pub(crate) use self::{
     log::Run,
     outbox::add_intents,
     resync::{Opened, Reason},
+    successor::Duty,
     welcome::{Wanted, welcome_group},
 };
 use crate::{ClientError, Recovery, Registration};

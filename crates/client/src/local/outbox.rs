@@ -44,13 +44,23 @@ impl Tx<'_> {
     ) -> Result<(GroupId, i64), ClientError> {
         // Whoever joins is told it, so it has to be one that can be said.
         self.seal(&Content::GroupName(name.to_owned()))?;
+        self.found_group(Some(name.to_owned()), now)
+    }
+
+    /// Creates a group that may have no name yet.
+    pub(super) fn found_group(
+        &self,
+        name: Option<String>,
+        now: UnixMillis,
+    ) -> Result<(GroupId, i64), ClientError> {
         let id = GroupId::from_bytes(self.random());
         let created = self.apply(self.engine.create_group(self, id, now)?)?;
         self.put_group(&Group {
             id,
-            name: Some(name.to_owned()),
+            name,
             standing: Standing::Creating,
             cursor: Sequence(0),
+            successor: None,
         })?;
         let row = self.enqueue(id, &Intent::Create)?;
         let request = v1::CreateGroupRequest {
@@ -345,6 +355,13 @@ pub(crate) fn add_intents(users: &[UserId]) -> impl Iterator<Item = Intent> {
     users
         .chunks(ADDS_PER_COMMIT_MAX)
         .map(|users| Intent::Add(users.to_vec()))
+}
+
+/// The same, without those who can't be added spoiling it for the others.
+pub(super) fn add_for_intents(users: &[UserId]) -> impl Iterator<Item = Intent> {
+    users
+        .chunks(ADDS_PER_COMMIT_MAX)
+        .map(|users| Intent::AddFor(users.to_vec()))
 }
 
 fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {

@@ -1,7 +1,6 @@
 //! Saying, signed, that a Commit can't be processed which the service could not find wrong.
 
-use conclave_engine::EngineError;
-use conclave_protocol::{Epoch, GroupId, ReportedCommit, Sequence};
+use conclave_protocol::{Epoch, GroupId, ReportedCommit, Sequence, UnixMillis};
 use conclave_rpc::v1;
 use rusqlite::OptionalExtension as _;
 
@@ -10,25 +9,32 @@ use crate::ClientError;
 
 impl Tx<'_> {
     /// Notes that a Commit has to be reported, where it is the Commit that is at fault and not what
-    /// this device knows of the group.
+    /// this device knows of the group. Says whether it has.
     pub(super) fn note_report(
         &self,
         id: GroupId,
         entry: &v1::LogEntry,
         problem: &ClientError,
-    ) -> Result<(), ClientError> {
+    ) -> Result<bool, ClientError> {
         let epoch = Epoch(entry.epoch);
         let is_commit = entry.kind() == v1::EntryKind::Commit;
-        if !is_commit || !is_fault_of_commit(problem) || self.epoch_number(id)? != epoch {
-            return Ok(());
+        if !is_commit || !is_fault_of_message(problem) || self.epoch_number(id)? != epoch {
+            return Ok(false);
         }
+        // On the service's word alone, nobody is at fault.
+        let author = self.engine.author_of_commit(self, id, &entry.message)?;
+        let Some(author) = author.filter(|it| it.device.as_bytes() == &entry.sender_device_id[..])
+        else {
+            return Ok(false);
+        };
         let sequence = Sequence(entry.sequence);
-        let commit = ReportedCommit::new(id, epoch, sequence, &entry.message);
+        let commit = ReportedCommit::new(id, epoch, sequence, author.device, &entry.message);
+        self.open_case(commit, &author, UnixMillis(entry.accepted_millis))?;
         self.sql.execute(
             "INSERT OR REPLACE INTO reports VALUES (?, ?)",
             (id.as_bytes(), self.engine.report(commit).to_bytes()),
         )?;
-        Ok(())
+        Ok(true)
     }
 
     /// What this device has to say about a Commit of a group.
@@ -56,16 +62,6 @@ impl Tx<'_> {
     }
 }
 
-fn is_fault_of_commit(problem: &ClientError) -> bool {
-    let ClientError::Engine(error) = problem else {
-        return false;
-    };
-    matches!(
-        error,
-        EngineError::Malformed
-            | EngineError::Undecryptable
-            | EngineError::Invalid(_)
-            | EngineError::Certificate(_)
-            | EngineError::Violation(_)
-    )
+fn is_fault_of_message(problem: &ClientError) -> bool {
+    matches!(problem, ClientError::Engine(error) if error.is_fault_of_message())
 }

@@ -59,6 +59,8 @@ pub(crate) struct PendingJoin {
     pub(crate) request: v1::SubmitRequest,
     /// The log is read after this to learn what became of it.
     pub(crate) after: Sequence,
+    /// Where the log ended when it was made.
+    head: Sequence,
     message: Vec<u8>,
 }
 
@@ -100,6 +102,16 @@ impl Tx<'_> {
     pub(crate) fn resync_at(&self, id: GroupId) -> Result<Option<UnixMillis>, ClientError> {
         let row = self.resync_row(id)?.filter(|row| row.is_due);
         Ok(row.map(|row| row.not_before))
+    }
+
+    /// Puts off joining a group again, unless it is being done.
+    pub(super) fn put_off_resync(&self, id: GroupId, until: UnixMillis) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE resyncs SET at_millis = MAX(at_millis, ?1) WHERE group_id = ?2 AND is_due
+             AND group_id NOT IN (SELECT group_id FROM pending_joins)",
+            (i64::try_from(until.0).unwrap_or(i64::MAX), id.as_bytes()),
+        )?;
+        Ok(())
     }
 
     /// An attempt to join again came to nothing; the next one waits longer.
@@ -151,7 +163,8 @@ impl Tx<'_> {
         if problem.is_some() {
             self.resync_failed(id, now)?;
         } else {
-            self.keep_join(id, joined, Sequence(first.head_sequence))?;
+            let head = Sequence(first.head_sequence);
+            self.keep_join(id, joined, head)?;
         }
         Ok(Opened {
             events: met.events,
@@ -162,12 +175,14 @@ impl Tx<'_> {
     /// The external Commit of a group that waits for the log's verdict.
     pub(crate) fn pending_join(&self, id: GroupId) -> Result<Option<PendingJoin>, ClientError> {
         let mut query = self.sql.prepare_cached(
-            "SELECT submission, message, after_sequence FROM pending_joins WHERE group_id = ?",
+            "SELECT submission, message, after_sequence, head_sequence FROM pending_joins
+             WHERE group_id = ?",
         )?;
         let row = query.query_row([id.as_bytes()], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, sequence(row, 2)?))
+            let (after, head) = (sequence(row, 2)?, sequence(row, 3)?);
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, after, head))
         });
-        let Some((submission, message, after)) = row.optional()? else {
+        let Some((submission, message, after, head)) = row.optional()? else {
             return Ok(None);
         };
         let request = v1::SubmitRequest::decode(submission.as_slice())
@@ -175,6 +190,7 @@ impl Tx<'_> {
         Ok(Some(PendingJoin {
             request,
             after,
+            head,
             message,
         }))
     }
@@ -204,16 +220,20 @@ impl Tx<'_> {
         for (index, entry) in entries.iter().enumerate() {
             // Before the join this device may be no member, and then not see all of the log.
             after = after.max(Sequence(entry.sequence));
-            if entry.kind() != v1::EntryKind::Commit {
+            if self.overhear(id, std::slice::from_ref(entry), &mut run, now)? {
+                return Ok((Some(false), run));
+            }
+            if entry.kind() != v1::EntryKind::Commit || entry.sequence <= join.head.0 {
                 continue;
             }
             if entry.message != join.message {
                 self.resync_failed(id, now)?;
                 return Ok((Some(false), run));
             }
-            let events = self.land_join(id, entry)?;
-            run = self.take_in(id, &entries[index + 1..], now)?;
-            run.events.splice(0..0, events);
+            run.events.extend(self.land_join(id, entry)?);
+            let rest = self.take_in(id, &entries[index + 1..], now)?;
+            let before = std::mem::replace(&mut run, rest).events;
+            run.events.splice(0..0, before);
             run.has_landed = true;
             return Ok((Some(true), run));
         }
@@ -284,7 +304,7 @@ impl Tx<'_> {
         &self,
         id: GroupId,
         joined: Effects<PreparedCommit>,
-        after: Sequence,
+        head: Sequence,
     ) -> Result<(), ClientError> {
         let PreparedCommit {
             commit, group_info, ..
@@ -299,12 +319,13 @@ impl Tx<'_> {
             })),
         };
         self.sql.execute(
-            "INSERT INTO pending_joins VALUES (?, ?, ?, ?)",
+            "INSERT INTO pending_joins VALUES (?, ?, ?, ?, ?)",
             (
                 id.as_bytes(),
                 request.encode_to_vec(),
                 commit,
-                number(after),
+                number(self.reads_on_from(id, head)?),
+                number(head),
             ),
         )?;
         let mut write = self
@@ -314,6 +335,16 @@ impl Tx<'_> {
             write.execute((id.as_bytes(), key, value))?;
         }
         Ok(())
+    }
+
+    /// From where the log is read for the verdict on an external Commit that was made at its end: from
+    /// farther back, where members may have said something there that this device has to hear.
+    fn reads_on_from(&self, id: GroupId, head: Sequence) -> Result<Sequence, ClientError> {
+        Ok(if self.has_case(id)? {
+            self.overheard(id)?.min(head)
+        } else {
+            head
+        })
     }
 
     fn schedule(

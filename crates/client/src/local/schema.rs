@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 9;
+const SCHEMA_VERSION: u32 = 10;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,6 +76,44 @@ const SCHEMA_6: &str = "
         device          BLOB NOT NULL,
         signature_seed  BLOB NOT NULL
     ) STRICT;
+";
+
+const SCHEMA_10: &str = "
+    -- The group that a group goes on as.
+    ALTER TABLE groups ADD COLUMN successor BLOB;
+    -- How far the log was read for what members say, while this device can't follow the group.
+    ALTER TABLE groups ADD COLUMN overheard INTEGER NOT NULL DEFAULT 0;
+
+    -- Where the log ended when an external Commit was made: what comes before is not its verdict.
+    ALTER TABLE pending_joins ADD COLUMN head_sequence INTEGER NOT NULL DEFAULT 0;
+
+    -- Commits that this device could not process, and who was in the epoch before.
+    CREATE TABLE cases (
+        group_id      BLOB NOT NULL,
+        sequence      INTEGER NOT NULL,
+        author        TEXT NOT NULL,
+        facts         BLOB NOT NULL,
+        -- Whether others than its author have committed since.
+        is_overtaken  INTEGER NOT NULL,
+        PRIMARY KEY (group_id, sequence)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What members say of Commits, by the place where they do.
+    CREATE TABLE heard (
+        group_id         BLOB NOT NULL,
+        sequence         INTEGER NOT NULL,
+        accepted_millis  INTEGER NOT NULL,
+        device           BLOB NOT NULL,
+        user             TEXT NOT NULL,
+        message          BLOB NOT NULL,
+        PRIMARY KEY (group_id, sequence)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What this device makes for a group to go on as.
+    CREATE TABLE candidates (
+        group_id   BLOB PRIMARY KEY,
+        successor  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 const SCHEMA_8: &str = "
@@ -319,6 +357,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     // Each brings the schema from the version of its place to the next.
     let migrations = [
         SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
+        SCHEMA_10,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

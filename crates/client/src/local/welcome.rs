@@ -96,7 +96,9 @@ impl Tx<'_> {
             name,
             standing: Standing::Member,
             cursor,
+            successor: None,
         })?;
+        self.take_name(id)?;
         let entry = Entry {
             group: id,
             sequence: cursor,
@@ -124,7 +126,9 @@ impl Tx<'_> {
             name,
             standing: Standing::Joining,
             cursor: Sequence(welcome.sequence),
+            successor: None,
         })?;
+        self.take_name(id)?;
         self.note_resync(id, &Reason::sure(reason.to_string()), now)
     }
 

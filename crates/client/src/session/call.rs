@@ -41,6 +41,8 @@ pub enum Call {
     Submit(v1::SubmitRequest),
     /// That a Commit can't be processed.
     ReportCommit(v1::ReportCommitRequest),
+    /// That a group goes on as another.
+    VoteForSuccessor(v1::VoteForSuccessorRequest),
     /// A page of a group's log.
     ReadLog(v1::ReadLogRequest),
 }
@@ -55,6 +57,7 @@ impl Call {
             Self::CreateGroup(request) => &request.group_id,
             Self::Submit(request) => &request.group_id,
             Self::ReportCommit(request) => &request.group_id,
+            Self::VoteForSuccessor(request) => &request.group_id,
             Self::ReadLog(request) => &request.group_id,
             _ => return None,
         };
@@ -94,6 +97,8 @@ pub enum Reply {
     Submit(v1::SubmitResponse),
     /// The report is heard.
     ReportCommit(v1::ReportCommitResponse),
+    /// The vote is heard.
+    VoteForSuccessor(v1::VoteForSuccessorResponse),
     /// A page of the log.
     ReadLog(v1::ReadLogResponse),
 }

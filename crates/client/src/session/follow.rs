@@ -25,7 +25,7 @@ impl Session {
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
         if self.groups.get(&id).is_none_or(Progress::is_out) {
-            return Ok(Vec::new());
+            return self.hint(Hint::Group(id)).map(no_events);
         }
         let known = self.local.read(|tx| tx.group(id))?;
         match known.map(|group| group.cursor.next().0) {
@@ -47,6 +47,9 @@ impl Session {
             return Ok(Vec::new());
         };
         if let Some(events) = self.take_verdict(id, asked, page, now)? {
+            return Ok(events);
+        }
+        if let Some(events) = self.take_overheard(id, asked, page, now)? {
             return Ok(events);
         }
         let before = self.local.read(|tx| tx.group(id))?;
@@ -134,16 +137,27 @@ impl Session {
         let run = self.local.write(|tx| tx.take_in(id, entries, now))?;
         self.refresh(id)?;
         let (unreadable, has_read) = (run.unreadable.clone(), run.has_read);
-        let mut events = self.take_run(id, run, now);
+        let mut events = self.take_run(id, run, now)?;
         events.extend(self.doubt(id, &unreadable, has_read, now)?);
         Ok(events)
     }
 
     /// What follows from a run of entries for what is to be done next.
-    pub(super) fn take_run(&mut self, id: GroupId, run: Run, now: UnixMillis) -> Vec<Event> {
+    pub(super) fn take_run(
+        &mut self,
+        id: GroupId,
+        run: Run,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
         let share = self.share();
+        let goes_on = |event: &Event| matches!(event, Event::Continued { .. });
+        if run.events.iter().any(goes_on) {
+            self.look_everywhere()?;
+        } else if !run.events.is_empty() {
+            self.look_at_trials();
+        }
         let Some(progress) = self.groups.get_mut(&id) else {
-            return run.events;
+            return Ok(run.events);
         };
         progress.problem = None;
         if !run.events.is_empty() {
@@ -170,7 +184,7 @@ impl Session {
             }
             progress.log_backoff.fail(now, LOG_WAITS, share);
         }
-        run.events
+        Ok(run.events)
     }
 
     /// The log can't be read on from where this device is: it comes back at the log's end.
@@ -180,8 +194,13 @@ impl Session {
         rejection: &Rejection,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
-        if self.groups.get(&id).is_some_and(Progress::is_out) {
-            self.local.write(|tx| tx.resync_failed(id, now))?;
+        if let Some(progress) = self.groups.get(&id).filter(|it| it.is_out()) {
+            if progress.trial.has_case && progress.join.is_none() {
+                // What members say there, this device will not hear any more.
+                self.local.write(|tx| tx.forget_cases(id))?;
+            } else {
+                self.local.write(|tx| tx.resync_failed(id, now))?;
+            }
             self.refresh(id)?;
             return Ok(Vec::new());
         }

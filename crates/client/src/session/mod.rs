@@ -27,6 +27,7 @@ mod next;
 mod pace;
 mod rejoin;
 mod state;
+mod successor;
 mod take;
 mod verbs;
 

@@ -141,15 +141,25 @@ impl Session {
             return Ok(report.map(Call::ReportCommit));
         }
         if progress.is_out() {
-            return self.next_of_rejoin(id, now);
+            if let Some(call) = self.next_to_overhear(id, now)? {
+                return Ok(Some(call));
+            }
+            return match self.next_of_trial(id, now)? {
+                None => self.next_of_rejoin(id, now),
+                call => Ok(call),
+            };
         }
         match progress.standing {
+            Standing::Ended if progress.hands_over => self.next_of_outbox(id, now),
             Standing::Ended | Standing::Joining => Ok(None),
             Standing::Creating => self.next_of_outbox(id, now),
             Standing::Member | Standing::Leaving => {
                 // What is behind the log is of a past epoch, so nothing is sent before it is read.
                 if progress.log.is_due() {
                     return self.next_of_log(id, now);
+                }
+                if let Some(call) = self.next_of_trial(id, now)? {
+                    return Ok(Some(call));
                 }
                 self.confirm_leaves(id, now)?;
                 if let Some(call) = self.remove_revoked(id, now)? {

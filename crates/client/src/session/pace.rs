@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conclave_protocol::{DeviceId, UnixMillis, UserId};
 
+use super::successor::Trial;
 use crate::{
     ClientError, Standing,
     waits::{Waits, part},
@@ -115,6 +116,10 @@ pub(super) struct Progress {
     pub(super) compared: Option<u64>,
     /// Whether a Commit has to be reported.
     pub(super) has_report: bool,
+    /// What members say of Commits.
+    pub(super) trial: Trial,
+    /// Whether the group goes on as another, and it is not known what became of a message.
+    pub(super) hands_over: bool,
     /// Whose messages could not be read, and how many, since one could be.
     pub(super) unreadable: Vec<DeviceId>,
     /// What keeps the group from going on.
@@ -138,6 +143,8 @@ impl Progress {
             compared: None,
             unlisted: None,
             has_report: false,
+            trial: Trial::default(),
+            hands_over: false,
             unreadable: Vec::new(),
             problem: None,
         }
@@ -149,12 +156,14 @@ impl Progress {
         self.outbox.set();
         self.leaves.set();
         self.log_backoff.clear();
+        self.trial.look_again();
     }
 
     /// When the next thing is due; it may be in the past.
     pub(super) fn wake_at(&self) -> Option<UnixMillis> {
+        let trial = self.trial_wakes_at();
         if self.standing == Standing::Ended {
-            return None;
+            return trial;
         }
         if self.has_report {
             return Some(UnixMillis(0));
@@ -164,7 +173,11 @@ impl Progress {
             return Some(log);
         }
         if self.resync_at.is_some() {
-            return self.resync_at;
+            let overhears = self.overhears().then_some(log);
+            return [self.resync_at, overhears, trial]
+                .into_iter()
+                .flatten()
+                .min();
         }
         // All else comes after the log.
         if self.log.is_due() {
@@ -172,7 +185,7 @@ impl Progress {
         }
         let outbox = self.outbox.is_due();
         let outbox = outbox.then_some(self.outbox_backoff.not_before());
-        [outbox, self.confirm_at, self.departed_at]
+        [outbox, self.confirm_at, self.departed_at, trial]
             .into_iter()
             .flatten()
             .min()

@@ -66,10 +66,15 @@ impl Session {
             let has_report = tx.report(id)?.is_some();
             Ok((tx.group(id)?, tx.resync_at(id)?, has_join, has_report))
         })?;
+        let (has_case, hands_over) = self
+            .local
+            .read(|tx| Ok((tx.has_case(id)?, tx.is_handing_over(id)?)))?;
         let Some(group) = group else {
             return Ok(());
         };
         let progress = self.note_group(&group);
+        progress.trial.note(has_case);
+        progress.hands_over = hands_over;
         progress.has_report = has_report;
         progress.resync_at = resync_at;
         progress.join = has_join.then(|| progress.join.unwrap_or(Join::Unsent));
@@ -111,7 +116,8 @@ impl Session {
         asked: &v1::ReportCommitRequest,
     ) -> Result<Vec<Event>, ClientError> {
         self.local.write(|tx| tx.forget_report(asked))?;
-        if let Some((id, _)) = self.progress(&asked.group_id) {
+        if let Some((id, progress)) = self.progress(&asked.group_id) {
+            progress.log.set();
             self.refresh(id)?;
         }
         Ok(Vec::new())
@@ -204,7 +210,7 @@ impl Session {
             progress.unreadable.clear();
             progress.look_again();
         }
-        Ok(Some(self.take_run(id, run, now)))
+        self.take_run(id, run, now).map(Some)
     }
 
     /// The service refused something that a group needs to be joined again.

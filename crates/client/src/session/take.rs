@@ -80,6 +80,7 @@ impl Session {
                 self.take_created(request).map(no_events)
             }
             (Call::ReportCommit(asked), Reply::ReportCommit(_)) => self.take_report(asked),
+            (Call::VoteForSuccessor(asked), Reply::VoteForSuccessor(_)) => self.take_vote(asked),
             (Call::FetchGroupInfo(asked), Reply::FetchGroupInfo(first, tree)) => {
                 self.take_opening(asked, &first, &tree, now)
             }
@@ -130,10 +131,13 @@ impl Session {
         rejection: &Rejection,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
-        if let Call::Submit(request) = call
-            && self.take_join_answer(request, false)?
-        {
-            return self.take_refused_join(call, rejection, now);
+        if let Call::Submit(request) = call {
+            if self.take_join_answer(request, false)? {
+                return self.take_refused_join(call, rejection, now);
+            }
+            if let Some(events) = self.take_handed_over(request, Err(rejection))? {
+                return Ok(events);
+            }
         }
         let reason = rejection.clone().into_error("").to_string();
         match (call, rejection) {
@@ -184,6 +188,7 @@ impl Session {
                 });
             }
             (Call::ReportCommit(request), _) => return self.take_report(request),
+            (Call::VoteForSuccessor(request), _) => return self.take_vote(request),
             (Call::FetchTree(request), _) => return self.take_lost_tree(request, rejection, now),
             // The stock stays due, and is looked after on the next connection.
             (Call::PublishKeyPackages(_), _) => self.stock = Stock::Enough,
@@ -257,6 +262,9 @@ impl Session {
     ) -> Result<Vec<Event>, ClientError> {
         if self.take_join_answer(request, true)? {
             return Ok(Vec::new());
+        }
+        if let Some(events) = self.take_handed_over(request, Ok(reply))? {
+            return Ok(events);
         }
         self.log_is_due(&request.group_id);
         self.of_group(&request.group_id, |session, id| {
@@ -422,7 +430,7 @@ impl Session {
         })?;
         self.mail.pop();
         self.stock = Stock::Unknown;
-        self.look_at_groups()?;
+        self.look_everywhere()?;
         self.take_mail(now)?;
         Ok(events)
     }

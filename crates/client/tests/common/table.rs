@@ -24,7 +24,9 @@ use conclave_client::{
 };
 use conclave_delivery_service::InProcess;
 use conclave_protocol::{SigningKey, UserDeletion};
-use conclave_rpc::v1::{self, delivery_service_client::DeliveryServiceClient};
+use conclave_rpc::v1::{
+    self, delivery_service_client::DeliveryServiceClient, submit_request::Body,
+};
 use tokio::runtime::{Builder, Runtime};
 
 /// Rounds after which everything that can happen has happened.
@@ -39,6 +41,10 @@ pub struct Table {
     pub service: InProcess,
     pub now: UnixMillis,
     pub seats: Vec<Seat>,
+    /// Whether live streams tell everybody of what others did.
+    pub has_streams: bool,
+    /// Who spoils its next Commit, so that nobody can process it: the service can't see that.
+    pub spoils: Option<usize>,
     /// What the log does not hold any longer, where a test has it so.
     pub gone_up_to: Option<u64>,
     watch: Option<Meddler>,
@@ -96,6 +102,8 @@ impl Table {
             service: InProcess::new("here", now),
             now,
             seats: Vec::new(),
+            has_streams: false,
+            spoils: None,
             gone_up_to: None,
             watch: None,
             runtime,
@@ -277,7 +285,8 @@ impl Table {
             self.crash(seat);
             return Ok(true);
         }
-        let mut answer = meddle(&call, self.ask(seat, &call));
+        let asked = self.on_its_way(seat, &call);
+        let mut answer = meddle(&call, self.ask(seat, &asked));
         if let Some(watch) = self.watch {
             answer = watch(self, seat, &call, answer);
         }
@@ -287,7 +296,41 @@ impl Table {
         }
         let events = self.session(seat).take_in(&call, answer, now)?;
         self.seats[seat].events.extend(events);
+        if self.has_streams {
+            self.spread(&call);
+        }
         Ok(true)
+    }
+
+    /// Tells everybody of what may have come into a log, and into mailboxes.
+    fn spread(&mut self, call: &Call) {
+        use Call::{ReportCommit, Submit, VoteForSuccessor};
+        if let (Submit(_) | ReportCommit(_) | VoteForSuccessor(_), Some(group)) =
+            (call, call.group())
+        {
+            for seat in &mut self.seats {
+                for hint in [Hint::Group(group), Hint::Mailbox] {
+                    seat.session.hint(hint).unwrap();
+                }
+            }
+        }
+    }
+
+    /// A call as the service hears it.
+    fn on_its_way(&mut self, seat: usize, call: &Call) -> Call {
+        let mut call = call.clone();
+        if let Call::Submit(v1::SubmitRequest {
+            body: Some(Body::Commit(bundle)),
+            ..
+        }) = &mut call
+            && self.spoils == Some(seat)
+        {
+            let mut commit = bundle.commit.to_vec();
+            *commit.last_mut().unwrap() ^= 1;
+            bundle.commit = commit.into();
+            self.spoils = None;
+        }
+        call
     }
 
     fn next_death(&mut self, seat: usize) -> Option<Death> {

@@ -1,8 +1,8 @@
 //! Reports of Commits that members can't process.
 //!
 //! They stand in the log, in one order for all, so whoever counts them comes to the same end at the
-//! same place. The service holds only what it can know: that such a Commit stands there, and that
-//! the device that reports it is a member and signed.
+//! same place. The service holds only what it can know: that such a Commit stands there, by that
+//! device, and that the device that reports it is a member and signed.
 
 use conclave_protocol::{
     CommitReport, DeviceId, GroupId, ReportedCommit, RequestId, Sequence, UnixMillis,
@@ -16,6 +16,16 @@ use crate::{
     store::{Effect, EntryKind, Page},
 };
 
+/// What a member says of its group's log, and asks to be put into it.
+pub(super) struct Word<'a> {
+    pub(super) group: GroupId,
+    pub(super) by: DeviceId,
+    /// The same device's word with the same hash stands there once.
+    pub(super) hash: [u8; 32],
+    pub(super) bytes: &'a [u8],
+    pub(super) effect: Effect<'a>,
+}
+
 impl Groups {
     /// Puts a member's report into the log and says where it stands; `None` where there are enough
     /// in this epoch. The same device's report of the same Commit stands there once.
@@ -27,30 +37,50 @@ impl Groups {
         now: UnixMillis,
     ) -> Result<Option<Sequence>, Refusal> {
         let commit = self.check_report(group, reporter, report)?;
-        let about = commit.sequence.0.to_be_bytes();
-        let body_hash = hash(4, group, &[&about]);
-        let mut id = [0; RequestId::BYTES];
-        id.copy_from_slice(&body_hash[..RequestId::BYTES]);
-        let request = Request {
-            sender: reporter,
+        let word = Word {
             group,
+            by: reporter,
+            hash: hash(4, group, &[&commit.sequence.0.to_be_bytes()]),
+            bytes: report,
+            effect: Effect::Report,
+        };
+        self.put(&word, now, |reporters| {
+            reporters.len() >= REPORTS_PER_EPOCH_MAX || reporters.contains(&reporter)
+        })
+    }
+
+    /// Puts a word into the log, unless those who spoke in this epoch are enough. Two who speak at
+    /// the same moment may both be let in, which is no harm.
+    pub(super) fn put(
+        &self,
+        word: &Word<'_>,
+        now: UnixMillis,
+        are_enough: impl Fn(&[DeviceId]) -> bool,
+    ) -> Result<Option<Sequence>, Refusal> {
+        let mut id = [0; RequestId::BYTES];
+        id.copy_from_slice(&word.hash[..RequestId::BYTES]);
+        let request = Request {
+            sender: word.by,
+            group: word.group,
             request: RequestId::from_bytes(id),
             // What the follower would be asked about. It is not asked.
-            body: Body::Application(report),
+            body: Body::Application(word.bytes),
         };
         for _ in 0..HANDSHAKE_ATTEMPTS_MAX {
             let submission = Submission {
-                body_hash,
-                // Of whichever epoch it is: a report is not MLS's.
-                epoch: self.access(group, reporter)?.head().epoch,
+                body_hash: word.hash,
+                // Of whichever epoch it is: it is not MLS's.
+                epoch: self.access(word.group, word.by)?.head().epoch,
                 basis: None,
                 joins: false,
             };
             let (verdict, _) = self.ask(&request, &submission, now)?;
-            if matches!(verdict, Verdict::Accept(_)) && self.has_enough(group, reporter)? {
+            if matches!(verdict, Verdict::Accept(_))
+                && are_enough(&self.store.senders(word.group, word.effect.kind())?)
+            {
                 return Ok(None);
             }
-            match self.append(&request, submission, report, Effect::Report, now)? {
+            match self.append(&request, submission, word.bytes, word.effect, now)? {
                 // The group moved on meanwhile.
                 Verdict::WrongEpoch(_) => {}
                 verdict => return receipt(verdict, now).map(|receipt| Some(receipt.sequence)),
@@ -74,8 +104,18 @@ impl Groups {
         report
             .verify(&device.signature_key)
             .map_err(|_| Refusal::Invalid("report: not signed by the caller's key"))?;
-        let commit = *report.commit();
-        let access = self.access(group, reporter)?;
+        self.check_reported(reporter, report.commit())?;
+        Ok(*report.commit())
+    }
+
+    /// That such a Commit stands in the log, where this member may read it.
+    pub(super) fn check_reported(
+        &self,
+        reader: DeviceId,
+        commit: &ReportedCommit,
+    ) -> Result<(), Refusal> {
+        let group = commit.group;
+        let access = self.access(group, reader)?;
         if !access.is_member() || !access.covers(commit.sequence) {
             return Err(Refusal::NotMember);
         }
@@ -86,18 +126,12 @@ impl Groups {
             bytes: 0,
         };
         let is_it = self.read_kept(group, page)?.iter().any(|entry| {
-            let there = ReportedCommit::new(group, entry.epoch, entry.sequence, &entry.message);
-            entry.kind == EntryKind::Commit && there == commit
+            let (epoch, at) = (entry.epoch, entry.sequence);
+            let there = ReportedCommit::new(group, epoch, at, entry.sender, &entry.message);
+            entry.kind == EntryKind::Commit && there == *commit
         });
         is_it
-            .then_some(commit)
-            .ok_or(Refusal::Invalid("report: no such Commit stands there"))
-    }
-
-    /// Whether this device, or enough others, have reported in this epoch. Two who report at the
-    /// same moment may both be let in, which is no harm.
-    fn has_enough(&self, group: GroupId, reporter: DeviceId) -> Result<bool, Refusal> {
-        let reporters = self.store.reporters(group)?;
-        Ok(reporters.len() >= REPORTS_PER_EPOCH_MAX || reporters.contains(&reporter))
+            .then_some(())
+            .ok_or(Refusal::Invalid("commit: no such Commit stands there"))
     }
 }

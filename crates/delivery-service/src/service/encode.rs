@@ -16,6 +16,7 @@ pub(super) fn log_entry(entry: Entry) -> v1::LogEntry {
         EntryKind::Proposal => v1::EntryKind::Proposal,
         EntryKind::Application => v1::EntryKind::Application,
         EntryKind::Report => v1::EntryKind::Report,
+        EntryKind::Vote => v1::EntryKind::Vote,
     };
     v1::LogEntry {
         sequence: entry.sequence.0,

@@ -65,6 +65,19 @@ impl Service {
         }))
     }
 
+    pub(super) async fn take_vote(
+        &self,
+        Authenticated { caller, now, body }: Authenticated<v1::VoteForSuccessorRequest>,
+    ) -> Result<Response<v1::VoteForSuccessorResponse>, Status> {
+        let group = group_id(&body.group_id)?;
+        let place = self
+            .job(move |rooms| rooms.groups.vote(group, caller, &body.vote, now))
+            .await?;
+        Ok(Response::new(v1::VoteForSuccessorResponse {
+            sequence: place.unwrap_or_default().0,
+        }))
+    }
+
     pub(super) async fn read_entries(
         &self,
         Authenticated { caller, body, .. }: Authenticated<v1::ReadLogRequest>,

@@ -238,6 +238,14 @@ impl DeliveryService for Service {
             .await
     }
 
+    async fn vote_for_successor(
+        &self,
+        request: Request<v1::VoteForSuccessorRequest>,
+    ) -> Result<Response<v1::VoteForSuccessorResponse>, Status> {
+        self.take_vote(self.charge(request, Cost::Submission)?)
+            .await
+    }
+
     async fn read_log(
         &self,
         request: Request<v1::ReadLogRequest>,

@@ -28,9 +28,9 @@ use keeping::{
     a_tree_is_kept_until_its_last_joiner_has_it, old_entries_go_and_nothing_that_is_needed,
 };
 use log::{
-    a_commit_brings_everything_or_nothing, a_report_is_an_entry_that_changes_nothing,
-    deltas_last_until_the_snapshot_that_holds_them, one_of_many_commits_wins_each_epoch,
-    pages_are_bounded,
+    a_commit_brings_everything_or_nothing, deltas_last_until_the_snapshot_that_holds_them,
+    one_of_many_commits_wins_each_epoch, pages_are_bounded,
+    reports_and_votes_are_entries_that_change_nothing,
 };
 use members::{
     an_invitation_is_for_the_first_who_asks_once,
@@ -72,7 +72,7 @@ contract![
     a_commit_brings_everything_or_nothing,
     deltas_last_until_the_snapshot_that_holds_them,
     pages_are_bounded,
-    a_report_is_an_entry_that_changes_nothing,
+    reports_and_votes_are_entries_that_change_nothing,
     notices_are_bounded_and_two_about_the_same_are_one,
     an_invitation_is_for_the_first_who_asks_once,
     what_waits_in_an_epoch_is_given_to_who_comes_in,

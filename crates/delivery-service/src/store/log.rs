@@ -30,6 +30,8 @@ pub(crate) enum EntryKind {
     Application,
     /// A member's report of a Commit that it can't process.
     Report,
+    /// A member's vote for the group that goes on.
+    Vote,
 }
 
 /// An entry to be appended, if [`decide`](crate::ordering::decide) accepts it.
@@ -45,7 +47,7 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) submission: Submission,
     /// When it is accepted.
     pub(crate) accepted: UnixMillis,
-    /// The MLSMessage, or the report.
+    /// The MLSMessage, the report or the vote.
     pub(crate) message: &'a [u8],
     /// What it does.
     pub(crate) effect: Effect<'a>,
@@ -66,6 +68,8 @@ pub(crate) enum Effect<'a> {
     Application,
     /// A report of a Commit.
     Report,
+    /// A vote for a successor.
+    Vote,
 }
 
 impl Effect<'_> {
@@ -75,13 +79,14 @@ impl Effect<'_> {
             Self::Proposal { .. } => EntryKind::Proposal,
             Self::Application => EntryKind::Application,
             Self::Report => EntryKind::Report,
+            Self::Vote => EntryKind::Vote,
         }
     }
 
     pub(crate) fn delta(&self) -> Option<&[u8]> {
         match self {
             Self::Commit { delta, .. } | Self::Proposal { delta } => Some(delta),
-            Self::Application | Self::Report => None,
+            Self::Application | Self::Report | Self::Vote => None,
         }
     }
 }
@@ -125,7 +130,7 @@ pub(crate) struct Entry {
     pub(crate) sender: DeviceId,
     /// When it was accepted.
     pub(crate) accepted: UnixMillis,
-    /// The MLSMessage, or the report.
+    /// The MLSMessage, the report or the vote.
     pub(crate) message: Vec<u8>,
 }
 

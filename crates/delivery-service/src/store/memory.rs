@@ -200,10 +200,10 @@ impl Store for MemoryStore {
         Ok(self.state().facts(group, sender, request, joins))
     }
 
-    fn reporters(&self, group: GroupId) -> Result<Vec<DeviceId>> {
+    fn senders(&self, group: GroupId, kind: EntryKind) -> Result<Vec<DeviceId>> {
         let state = self.state();
         let group = state.groups.get(&group);
-        Ok(group.map_or(Vec::new(), |group| group.senders(EntryKind::Report)))
+        Ok(group.map_or(Vec::new(), |group| group.senders(kind)))
     }
 
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {

@@ -127,8 +127,8 @@ pub(crate) trait Store: Send + Sync + 'static {
         joins: Option<UnixMillis>,
     ) -> Result<Facts>;
 
-    /// The devices whose reports of Commits were taken in a group's current epoch.
-    fn reporters(&self, group: GroupId) -> Result<Vec<DeviceId>>;
+    /// The senders of a group's entries of a kind in its current epoch, one for each entry.
+    fn senders(&self, group: GroupId, kind: EntryKind) -> Result<Vec<DeviceId>>;
 
     /// Decides on an entry and, if it is accepted, writes it with everything that belongs to it.
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict>;

@@ -213,7 +213,7 @@ impl Person {
 
     pub fn take_in(&mut self, entry: &v1::LogEntry) -> Option<String> {
         self.cursor = entry.sequence;
-        if entry.kind() == v1::EntryKind::Report {
+        if matches!(entry.kind(), v1::EntryKind::Report | v1::EntryKind::Vote) {
             return None;
         }
         let at = UnixMillis(entry.accepted_millis);

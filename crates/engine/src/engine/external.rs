@@ -1,7 +1,8 @@
 //! Joining by an external Commit, and approving of somebody who does.
 
 use conclave_protocol::{
-    Approval, CommitReport, DeviceAddress, GroupId, ReportedCommit, UnixMillis,
+    Approval, CommitReport, DeviceAddress, GroupId, ReportedCommit, Successor, SuccessorVote,
+    UnixMillis,
     limits::{GROUP_INFO_BYTES_MAX, KEY_PACKAGE_BYTES_MAX},
 };
 use openmls::prelude::{
@@ -106,6 +107,12 @@ impl Engine {
     pub fn report(&self, commit: ReportedCommit) -> CommitReport {
         let reporter = self.device.address().device;
         CommitReport::issue(commit, reporter, self.device.key())
+    }
+
+    /// This device's word that a group goes on as another.
+    #[must_use]
+    pub fn vote(&self, successor: Successor) -> SuccessorVote {
+        SuccessorVote::issue(successor, self.device.address().device, self.device.key())
     }
 
     fn join_from_outside(

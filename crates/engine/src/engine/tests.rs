@@ -1,5 +1,6 @@
 //! What the engine refuses, tried by members who use OpenMLS without the engine's manners.
 
+mod author;
 mod external;
 mod refusals;
 

@@ -158,6 +158,7 @@ impl Member {
             name: None,
             standing: Standing::Member,
             cursor: Sequence(0),
+            successor: None,
         };
         let taken = self.0.write(|tx| {
             let mut line = Line {

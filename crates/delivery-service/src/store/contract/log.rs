@@ -170,9 +170,9 @@ pub(super) fn deltas_last_until_the_snapshot_that_holds_them(store: &dyn Store) 
     assert_eq!(deltas(), [delta(3, b"leave")]);
 }
 
-pub(super) fn a_report_is_an_entry_that_changes_nothing(store: &dyn Store) {
+pub(super) fn reports_and_votes_are_entries_that_change_nothing(store: &dyn Store) {
     found(store, 3);
-    let reporters = || store.reporters(GROUP).unwrap();
+    let senders = |kind| store.senders(GROUP, kind).unwrap();
     for number in [3, 2] {
         let report = NewEntry {
             effect: Effect::Report,
@@ -180,14 +180,23 @@ pub(super) fn a_report_is_an_entry_that_changes_nothing(store: &dyn Store) {
         };
         store.append(&report).unwrap();
     }
-    assert_eq!(reporters(), [device(3), device(2)]);
+    let vote = NewEntry {
+        effect: Effect::Vote,
+        ..entry(2, 9, 1)
+    };
+    store.append(&vote).unwrap();
+    assert_eq!(senders(EntryKind::Report), [device(3), device(2)]);
+    assert_eq!(senders(EntryKind::Vote), [device(2)]);
     let (head, _) = store.access(GROUP, device(1)).unwrap().unwrap();
     let head = (head.epoch, head.sequence, head.handshake);
-    assert_eq!(head, (Epoch(1), Sequence(3), Sequence(1)));
+    assert_eq!(head, (Epoch(1), Sequence(4), Sequence(1)));
     let log = store.read_log(GROUP, all()).unwrap();
-    assert_eq!(log[2].kind, EntryKind::Report);
-    store.append(&commit(1, 9, 1, &UNCHANGED)).unwrap();
-    assert_eq!(reporters(), [], "another epoch");
+    let kinds = [log[2].kind, log[3].kind];
+    assert_eq!(kinds, [EntryKind::Report, EntryKind::Vote]);
+    store.append(&commit(1, 8, 1, &UNCHANGED)).unwrap();
+    for kind in kinds {
+        assert_eq!(senders(kind), [], "another epoch");
+    }
 }
 
 pub(super) fn pages_are_bounded(store: &dyn Store) {

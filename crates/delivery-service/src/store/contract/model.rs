@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        BlobBegun, BlobId, Effect, EpochChange, Expiry, MemoryStore, NewBlob, NewEntry, Shown,
-        Snapshot, StockedKeyPackage, Store, Take,
+        BlobBegun, BlobId, Effect, EntryKind, EpochChange, Expiry, MemoryStore, NewBlob, NewEntry,
+        Shown, Snapshot, StockedKeyPackage, Store, Take,
     },
     GROUP, TemporaryStore, UNCHANGED, adding, all, certify, check_log, device,
     devices::list,
@@ -24,7 +24,7 @@ proptest! {
     #[test]
     fn stores_agree(
         steps in prop::collection::vec(
-            (1u8..4, 0u8..6, any::<bool>(), 0u64..4, 0u8..5, prop::option::of(0u64..6)), 1..40,
+            (1u8..4, 0u8..6, any::<bool>(), 0u64..4, 0u8..6, prop::option::of(0u64..6)), 1..40,
         ),
     ) {
         let (memory, sqlite) = (MemoryStore::default(), TemporaryStore::new());
@@ -44,6 +44,7 @@ proptest! {
                 0..2 => Effect::Commit { delta: b"delta", change: &change },
                 2 => Effect::Proposal { delta: b"delta" },
                 3 => Effect::Report,
+                4 => Effect::Vote,
                 _ => Effect::Application,
             };
             let mut entry = NewEntry { effect, ..entry(sender, number, epoch) };
@@ -74,6 +75,7 @@ proptest! {
 enum Step {
     Message(u8),
     Report(u8),
+    Vote(u8),
     Commit(u8, bool),
     Propose(u8),
     Publish(u8, u8),
@@ -97,6 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         who.clone().prop_map(Step::Message),
         who.clone().prop_map(Step::Report),
+        who.clone().prop_map(Step::Vote),
         (who.clone(), any::<bool>()).prop_map(|(who, adds)| Step::Commit(who, adds)),
         who.clone().prop_map(Step::Propose),
         (who.clone(), 0u8..20).prop_map(|(who, number)| Step::Publish(who, number)),
@@ -133,6 +136,7 @@ impl Run<'_> {
         match *step {
             Step::Message(who) => self.append(at, who, Effect::Application),
             Step::Report(who) => self.append(at, who, Effect::Report),
+            Step::Vote(who) => self.append(at, who, Effect::Vote),
             Step::Propose(who) => self.append(at, who, Effect::Proposal { delta: b"delta" }),
             Step::Commit(who, adds) => {
                 let change = if adds {
@@ -284,8 +288,9 @@ impl Run<'_> {
         });
         let trees = (0..40).map(|epoch| store.tree_part(GROUP, Epoch(epoch), 1).unwrap());
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-            store.reporters(GROUP).unwrap(),
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            store.senders(GROUP, EntryKind::Report).unwrap(),
+            store.senders(GROUP, EntryKind::Vote).unwrap(),
             store.going(GROUP).unwrap(),
             store.read_log(GROUP, all()).unwrap(),
             store.read_deltas(GROUP, all()).unwrap(),

@@ -157,15 +157,17 @@ pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<En
     Ok(entries)
 }
 
-pub(super) fn reporters(db: &Connection, group: GroupId) -> Result<Vec<DeviceId>> {
-    let reporters = db
+pub(super) fn senders(db: &Connection, group: GroupId, kind: EntryKind) -> Result<Vec<DeviceId>> {
+    let senders = db
         .prepare_cached(
             "SELECT sender FROM log JOIN mls_group USING (group_id, epoch)
-             WHERE group_id = ?1 AND kind = 4 ORDER BY log.sequence",
+             WHERE group_id = ?1 AND kind = ?2 ORDER BY log.sequence",
         )?
-        .query_map([group.as_bytes()], |row| typed(row, 0))?
+        .query_map(params![group.as_bytes(), number_of(kind)], |row| {
+            typed(row, 0)
+        })?
         .collect::<Result<_, _>>()?;
-    Ok(reporters)
+    Ok(senders)
 }
 
 fn entry(row: &Row<'_>) -> Result<Entry> {
@@ -185,6 +187,7 @@ fn number_of(kind: EntryKind) -> u8 {
         EntryKind::Proposal => 2,
         EntryKind::Application => 3,
         EntryKind::Report => 4,
+        EntryKind::Vote => 5,
     }
 }
 
@@ -194,6 +197,7 @@ fn kind_of(number: u8) -> Result<EntryKind> {
         2 => Ok(EntryKind::Proposal),
         3 => Ok(EntryKind::Application),
         4 => Ok(EntryKind::Report),
+        5 => Ok(EntryKind::Vote),
         _ => Err(StoreError::Corrupt("kind of a log entry")),
     }
 }

@@ -30,7 +30,7 @@ use conclave_protocol::{
 use rusqlite::Connection;
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, Expiry, Going,
+    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, EntryKind, Expiry, Going,
     GroupDeletion, Identity, Invitation, Listed, MailboxItem, NewBlob, NewEntry, NewGroup,
     NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result, Shown, Snapshot,
     StockedKeyPackage, Store, Take, Taken, TreePart,
@@ -169,8 +169,8 @@ impl Store for SqliteStore {
         self.read(|db| log::facts(db, group, sender, request, joins))
     }
 
-    fn reporters(&self, group: GroupId) -> Result<Vec<DeviceId>> {
-        self.read(|db| log::reporters(db, group))
+    fn senders(&self, group: GroupId, kind: EntryKind) -> Result<Vec<DeviceId>> {
+        self.read(|db| log::senders(db, group, kind))
     }
 
     fn append(&self, entry: &NewEntry<'_>) -> Result<Verdict> {

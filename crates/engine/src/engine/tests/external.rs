@@ -4,7 +4,7 @@ use super::*;
 use crate::{Opening, RuleViolation};
 
 /// An external Commit into the group as `member` sees it, by a device with these claims.
-fn external_commit(member: &Party, claims: Claims, approval: &[u8]) -> Vec<u8> {
+pub(super) fn external_commit(member: &Party, claims: Claims, approval: &[u8]) -> Vec<u8> {
     let group_info = member.engine.group_info(&member.state, GROUP).unwrap();
     let tree = member.engine.ratchet_tree(&member.state, GROUP).unwrap();
     let opening = Opening {

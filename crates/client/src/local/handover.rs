@@ -1,0 +1,219 @@
+//! A group goes on as another: its log ends at the entry that decided so, its history stays, and what
+//! was to be done in it is to be done in its successor.
+
+use conclave_engine::EngineError;
+use conclave_protocol::{Content, GroupId, Message, Sequence};
+use conclave_rpc::v1;
+use rusqlite::OptionalExtension as _;
+
+use super::{
+    Tx,
+    cases::Conclusion,
+    groups::{id_column, number},
+};
+use crate::{ClientError, Entry, EntryKind, Event, Group, Standing, intent::Intent};
+
+impl Tx<'_> {
+    /// Ends a group where the log says that it goes on as another.
+    pub(super) fn conclude(
+        &self,
+        id: GroupId,
+        conclusion: &Conclusion,
+    ) -> Result<Vec<Event>, ClientError> {
+        let Conclusion { to, at, without } = conclusion;
+        let last = self.heard(id)?.into_iter().find(|it| it.at == *at);
+        let (Some(group), Some(last)) = (self.group(id)?, last) else {
+            return Ok(Vec::new());
+        };
+        let own = self.own_certificate().address().user.clone();
+        let line = Entry {
+            group: id,
+            sequence: *at,
+            accepted: last.accepted,
+            author: last.user,
+            kind: EntryKind::Continued {
+                to: *to,
+                without: without.clone(),
+            },
+        };
+        let said_since = self.forget_since(id, *at)?;
+        self.record(&line)?;
+        self.end_candidate(&group, *to)?;
+        self.set_standing(id, Standing::Ended)?;
+        self.set_cursor(id, *at)?;
+        self.drop_join(id)?;
+        self.sql
+            .execute("DELETE FROM resyncs WHERE group_id = ?", [id.as_bytes()])?;
+        if without.as_ref() == Some(&own) {
+            self.forget_group(id)?;
+            self.abandon(id, &ClientError::NotMember.to_string())?;
+            return Ok(vec![Event::Entry(line), Event::Ended(id)]);
+        }
+        self.forget_group(id)?;
+        self.sql.execute(
+            "UPDATE groups SET successor = ? WHERE group_id = ?",
+            (to.as_bytes(), id.as_bytes()),
+        )?;
+        self.take_name(*to)?;
+        self.hand_over(id, group.standing, said_since)?;
+        let continued = Event::Continued { from: id, to: *to };
+        Ok(vec![Event::Entry(line), continued])
+    }
+
+    /// The group that a group goes on as.
+    pub(crate) fn successor(&self, id: GroupId) -> Result<Option<GroupId>, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT successor FROM groups WHERE group_id = ?")?;
+        let successor = query.query_row([id.as_bytes()], |row| row.get::<_, Option<[u8; 16]>>(0));
+        Ok(successor.optional()?.flatten().map(GroupId::from_bytes))
+    }
+
+    /// Gives a successor the name of the group that it continues, where it has none yet.
+    pub(super) fn take_name(&self, successor: GroupId) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE groups SET name = (SELECT name FROM groups WHERE successor = ?1)
+             WHERE group_id = ?1 AND name IS NULL",
+            [successor.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether a group that goes on as another still has to find out what became of a message.
+    pub(crate) fn is_handing_over(&self, id: GroupId) -> Result<bool, ClientError> {
+        Ok(self.successor(id)?.is_some() && self.has_waiting(id)?)
+    }
+
+    /// What the service decided about a message whose group goes on as another: it counts up to the
+    /// end of the log, and is else to be sent in the successor.
+    pub(crate) fn handed_over(
+        &self,
+        id: GroupId,
+        submission: &[u8],
+        reply: Option<&v1::SubmitResponse>,
+    ) -> Result<Vec<Event>, ClientError> {
+        let mut events = Vec::new();
+        if let Some(reply) = reply {
+            events = self.landed_unread(id, submission, reply)?;
+        }
+        if let Some(row) = self.row_of(id, submission)? {
+            // Under the old id the service has it in the old group, if it has it at all.
+            let fresh = reply.map(|_| self.random::<16>());
+            self.sql.execute(
+                "UPDATE outbox SET submission = NULL, message = NULL, is_unsure = 0, completes = 1,
+                 request_id = COALESCE(?, request_id) WHERE id = ?",
+                (fresh, row),
+            )?;
+        }
+        self.move_outbox(id)?;
+        Ok(events)
+    }
+
+    /// Takes back what this device read behind the end of the log, and gives what it said itself.
+    fn forget_since(&self, id: GroupId, at: Sequence) -> Result<Vec<Message>, ClientError> {
+        let own = self.own_user();
+        let since = self.history(id, at, usize::MAX)?;
+        for table in ["history", "messages", "reactions"] {
+            let delete = format!("DELETE FROM {table} WHERE group_id = ? AND sequence >= ?");
+            self.sql.execute(&delete, (id.as_bytes(), number(at)))?;
+        }
+        let said = since.into_iter().filter_map(|entry| match entry.kind {
+            EntryKind::Message(posted) if entry.author == *own && !posted.deleted => {
+                Some(posted.message)
+            }
+            _ => None,
+        });
+        Ok(said.collect())
+    }
+
+    fn forget_group(&self, id: GroupId) -> Result<(), ClientError> {
+        self.forget_cases(id)?;
+        match self.engine.delete_group(self, id) {
+            Ok(effects) => self.apply(effects),
+            Err(EngineError::State(error)) => Err(EngineError::from(error).into()),
+            // There is nothing that could be deleted.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What this device has made for the group is the successor, or nobody needs it.
+    fn end_candidate(&self, group: &Group, successor: GroupId) -> Result<(), ClientError> {
+        let id = group.id;
+        let Some(own) = self.candidate(id)? else {
+            return Ok(());
+        };
+        self.sql
+            .execute("DELETE FROM candidates WHERE group_id = ?", [id.as_bytes()])?;
+        if own == successor {
+            // Somebody may have come or gone while the last votes were cast.
+            let author = self.upheld(id)?.map(|(open, _)| open.author);
+            let wanted = author.map(|author| self.wanted(id, &author)).transpose()?;
+            if let Some(wanted) = wanted.flatten() {
+                self.align(own, &wanted)?;
+            }
+            // A device that was not in the old group can't know it.
+            if let Some(name) = &group.name {
+                let content = self.seal(&Content::GroupName(name.clone()))?;
+                self.enqueue(own, &Intent::Send(content))?;
+            }
+            return Ok(());
+        }
+        let me = self.own_certificate().address().user.clone();
+        let members = self.users_in(own)?.into_iter();
+        let others = members.filter(|it| *it != me).collect();
+        self.abandon(own, "another group was made in its place")?;
+        self.enqueue(own, &Intent::Remove(others)).map(drop)
+    }
+
+    fn hand_over(
+        &self,
+        id: GroupId,
+        was: Standing,
+        said_since: Vec<Message>,
+    ) -> Result<(), ClientError> {
+        if let Some(item) = self.first_item(id)?.filter(|it| it.submission.is_some()) {
+            // The service may have a message; a Commit of an epoch that has ended it has not.
+            self.sql.execute(
+                "UPDATE outbox SET is_unsure = MAX(is_unsure, ?) WHERE id = ?",
+                (matches!(item.intent, Intent::Send(_)), item.id),
+            )?;
+            self.sql.execute(
+                "UPDATE outbox SET submission = NULL, message = NULL, completes = 1
+                 WHERE id = ? AND is_unsure = 0",
+                [item.id],
+            )?;
+        }
+        for message in said_since {
+            let content = self.seal(&Content::Message(message))?;
+            self.enqueue(id, &Intent::Send(content))?;
+        }
+        if was == Standing::Leaving {
+            self.enqueue(id, &Intent::Leave)?;
+        }
+        self.move_outbox(id)
+    }
+
+    /// Moves what waits, once it is known of the first whether it was done.
+    fn move_outbox(&self, id: GroupId) -> Result<(), ClientError> {
+        let is_known = self
+            .first_item(id)?
+            .is_none_or(|item| item.submission.is_none());
+        if is_known {
+            self.sql.execute(
+                "UPDATE outbox SET group_id = (SELECT successor FROM groups WHERE group_id = ?1)
+                 WHERE group_id = ?1 AND landed IS NULL AND failure IS NULL",
+                [id.as_bytes()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The group in whose outbox an intent waits or waited.
+    pub(crate) fn group_of(&self, row: i64) -> Result<Option<GroupId>, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT group_id FROM outbox WHERE id = ?")?;
+        let group = query.query_row([row], |row| id_column(row, 0));
+        Ok(group.optional()?)
+    }
+}

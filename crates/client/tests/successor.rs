@@ -1,0 +1,71 @@
+//! A member whose Commit nobody can process does not end a group: it goes on without that member.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/table.rs"]
+mod table;
+
+use conclave_client::{EntryKind, Event, GroupId, Standing};
+use table::Table;
+
+/// The group that these seats go on in, which is the same for all.
+fn successor(table: &mut Table, group: GroupId, seats: &[usize]) -> GroupId {
+    let mut found = Vec::new();
+    for seat in seats {
+        let known = table.session(*seat).group(group).unwrap().unwrap();
+        assert_eq!(known.standing, Standing::Ended, "{seat}");
+        found.push(known.successor.unwrap());
+    }
+    found.dedup();
+    assert_eq!(found.len(), 1);
+    found[0]
+}
+
+fn spoil(table: &mut Table, seat: usize, group: GroupId) {
+    table.session(seat).update(group).unwrap();
+    table.spoils = Some(seat);
+    while table.spoils.is_some() {
+        assert!(table.step(seat, |_, answer| answer));
+    }
+}
+
+#[test]
+fn a_group_goes_on_without_whoever_spoils_it() {
+    let (mut table, group) = Table::with(&["alice", "bob", "carol", "mallory"]);
+    table.send(1, group, "before");
+    table.settle();
+    table.has_streams = true;
+    spoil(&mut table, 3, group);
+    let late = table.send(1, group, "late");
+    table.settle();
+
+    let honest = [0, 1, 2];
+    let next = successor(&mut table, group, &honest);
+    table.assert_agreement(next, &honest);
+    for seat in honest {
+        let known = table.session(seat).group(next).unwrap().unwrap();
+        assert_eq!(known.name.as_deref(), Some("club"));
+        assert_eq!(table.texts(seat, group), ["before"]);
+        assert_eq!(table.texts(seat, next), ["late"]);
+        let told = Event::Continued {
+            from: group,
+            to: next,
+        };
+        assert!(table.seats[seat].events.contains(&told));
+        let mallory = table.session(3).user().clone();
+        let history = table.history(seat, group);
+        let reports = |kind: &EntryKind| *kind == EntryKind::Reported(mallory.clone());
+        assert!(history.iter().filter(|it| reports(&it.kind)).count() >= 2);
+        let last = EntryKind::Continued {
+            to: next,
+            without: Some(mallory.clone()),
+        };
+        assert_eq!(history.last().unwrap().kind, last);
+        assert_eq!(table.resyncs(seat), 0, "{seat}");
+    }
+    assert!(table.session(1).outcome(late).unwrap().unwrap().is_ok());
+    let left = table.session(3).group(group).unwrap().unwrap();
+    assert_eq!((left.standing, left.successor), (Standing::Ended, None));
+    assert!(table.session(3).group(next).unwrap().is_none());
+    table.assert_all_heard(next, &honest);
+}
