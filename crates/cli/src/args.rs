@@ -67,6 +67,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Group,
     },
+    /// Let others ask to be let into a group, and let them in
+    Invite {
+        #[command(subcommand)]
+        command: Invite,
+    },
+    /// Look after your account
+    Account {
+        #[command(subcommand)]
+        command: Account,
+    },
     /// Use several devices as one user, and revoke those that were lost
     Device {
         #[command(subcommand)]
@@ -132,6 +142,17 @@ pub(crate) enum Command {
     Delete {
         #[command(flatten)]
         message: Named,
+    },
+    /// Save a file that came with a message
+    Download {
+        #[command(flatten)]
+        message: Named,
+        /// Which of several, counted from 1
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        number: usize,
+        /// Where to save it, instead of here and under its own name
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        to: Option<PathBuf>,
     },
     /// Read a group's messages
     Read(Read),
@@ -345,6 +366,46 @@ pub(crate) enum Recovery {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Invite {
+    /// Make an invitation; whoever has it can ask to be let in, once
+    Create {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// For how many days
+        #[arg(
+            long,
+            value_name = "DAYS",
+            default_value_t = 7,
+            value_parser = clap::value_parser!(u16).range(1..=30)
+        )]
+        days: u16,
+    },
+    /// Ask to be let in; a member's `conclave invite approve` does it
+    Redeem {
+        /// What `conclave invite create` showed
+        invitation: String,
+    },
+    /// Show who asks to be let in
+    List,
+    /// Let somebody in who asks
+    Approve {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// The user, for example bob
+        user: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Delete your account with all its devices, and this home; for good
+    Delete {
+        /// Your name, so that it is you who says so
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Group {
     /// Create a group with you in it
     Create {
@@ -379,6 +440,11 @@ pub(crate) enum Group {
         /// The group's name, or the beginning of its id
         group: String,
     },
+    /// Delete a group at the server, once nobody else is in it
+    Delete {
+        /// The group's name, or the beginning of its id
+        group: String,
+    },
     /// List a group's members
     Members {
         /// The group's name, or the beginning of its id
@@ -396,7 +462,15 @@ pub(crate) struct Send {
     /// The group's name, or the beginning of its id
     pub(crate) group: String,
     /// What to say
+    #[arg(
+        required_unless_present = "attach",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) text: String,
+    /// Send a file with it; may be given several times
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) attach: Vec<PathBuf>,
     /// The message that this answers, as `read` shows it: 12 for #12
     #[arg(long, value_name = "MESSAGE")]
     pub(crate) reply_to: Option<String>,

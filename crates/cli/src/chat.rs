@@ -84,6 +84,15 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             let text = "asked to leave; it takes effect when another member's device confirms it";
             output.show(text, &landed(group.id, receipt))?;
         }
+        Group::Delete { group } => {
+            let (group, _) = find(&client, &group).await?;
+            client.delete_group(group.id).await?;
+            let text = "deleted; what you read stays here";
+            output.show(
+                text,
+                &json!({ "group": group.id.to_string(), "deleted": true }),
+            )?;
+        }
         Group::Members { group } => {
             let (group, synced) = find(&client, &group).await?;
             members(&client, &group, output).await?;

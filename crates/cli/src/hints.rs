@@ -1,6 +1,6 @@
 //! What a person can do about an error.
 
-use conclave_client::ClientError;
+use conclave_client::{AttachmentError, ClientError};
 
 /// A sentence that says what to do, where there is one.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
@@ -47,6 +47,10 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::OtherPhrase(_) => {
             "Is it another user's, or was the name registered anew by somebody else since?"
         }
+        ClientError::Attachment(AttachmentError::Exists) => {
+            "--to FILE saves it under another name."
+        }
+        ClientError::NotAsked(_) => "`conclave invite list` shows who asks.",
         ClientError::UnknownMessage => {
             "`conclave read GROUP` shows messages with their numbers: 12 for #12."
         }

@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod device;
 mod hints;
+mod invite;
 mod message;
 mod output;
 mod qr;
@@ -68,6 +69,8 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         }
         Command::Whoami => chat::whoami(&args.home, output),
         Command::Group { command } => chat::group(&args.home, command, output).await,
+        Command::Invite { command } => invite::run(&args.home, command, output).await,
+        Command::Account { command } => invite::account(&args.home, &command, output).await,
         Command::Device { command } => device::run(&args.home, command, output).await,
         Command::Verify {
             user,
@@ -97,6 +100,11 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             withdraw,
         } => message::react(&args.home, &message, &reaction, withdraw, output).await,
         Command::Edit { message, text } => message::edit(&args.home, &message, &text, output).await,
+        Command::Download {
+            message,
+            number,
+            to,
+        } => message::download(&args.home, &message, number, to, output).await,
         Command::Delete { message } => message::delete(&args.home, &message, output).await,
         Command::Read(read) => chat::read(&args.home, &read, output).await,
     }

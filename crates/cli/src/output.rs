@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use conclave_client::{Entry, EntryKind, Posted, UnixMillis, UserId};
+use indicatif::HumanBytes;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -129,6 +130,9 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
         EntryKind::Named(name) => {
             format!("{time}  * {author} calls this group {}", printable(name))
         }
+        EntryKind::Added(users) if users[..] == [entry.author.clone()] => {
+            format!("{time}  * {author} joined")
+        }
         EntryKind::Added(users) => format!("{time}  * {author} added {}", list(users)),
         EntryKind::Removed(users) => format!("{time}  * {author} removed {}", list(users)),
         EntryKind::Changed { added, removed } => format!(
@@ -162,6 +166,18 @@ fn message_text(posted: &Posted, own_domain: &str) -> String {
     }
     // A second line must not look like another person's first.
     text += &printable(posted.text()).replace('\n', "\n       ");
+    for (place, file) in posted.message.attachments().iter().enumerate() {
+        let gap = if text.is_empty() || text.ends_with(' ') {
+            ""
+        } else {
+            " "
+        };
+        let (number, name) = (place + 1, printable(&file.name));
+        text += &format!(
+            "{gap}[file {number}: {name}, {}]",
+            HumanBytes(file.size_bytes)
+        );
+    }
     if posted.deleted {
         text += "(deleted)";
     }
@@ -183,6 +199,15 @@ fn message_json(posted: &Posted) -> Value {
     let mentions = message.mentions().iter().map(
         |it| json!({ "start": it.range.start, "end": it.range.end, "user": it.user.as_str() }),
     );
+    // Without the keys: whoever reads a log of this program is not to read the files.
+    let attachments = message.attachments().iter().map(|it| {
+        json!({
+            "name": it.name,
+            "size_bytes": it.size_bytes,
+            "media_type": it.media_type,
+            "kept_until_millis": it.kept_until.0,
+        })
+    });
     let reactions = posted.reactions.iter();
     let reactions = reactions.map(|it| json!({ "user": it.user.as_str(), "reaction": it.text }));
     json!({
@@ -191,6 +216,7 @@ fn message_json(posted: &Posted) -> Value {
         "mentions": mentions.collect::<Vec<_>>(),
         "reply_to": message.replies_to().map(|id| id.to_string()),
         "reply_to_sequence": posted.answers.map(|it| it.0),
+        "attachments": attachments.collect::<Vec<_>>(),
         "edited_millis": posted.edited.map(|it| it.0),
         "deleted": posted.deleted,
         "expires_millis": posted.expires.map(|it| it.0),

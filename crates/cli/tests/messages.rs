@@ -57,3 +57,80 @@ fn messages_are_answered_edited_marked_and_taken_back() {
     std::thread::sleep(Duration::from_millis(1100));
     assert!(!bob.says(&["read", "club"]).contains("for a moment"));
 }
+
+#[test]
+fn files_are_sent_and_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    let file = folder.path().join("plan.txt");
+    let bytes: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(&file, &bytes).unwrap();
+
+    let path = file.to_str().unwrap();
+    let sent = alice.json(&["send", "club", "the plan", "--attach", path]);
+    let place = sent[0]["sequence"].to_string();
+    let line = format!("#{place} alice: the plan [file 1: plan.txt, 2.67 MiB]");
+    let said = bob.says(&["read", "club"]);
+    assert!(said.contains(&line), "{said}");
+    let saved = folder.path().join("saved.txt");
+    let to = saved.to_str().unwrap();
+    bob.says(&["download", "club", &place, "--to", to]);
+    assert_eq!(std::fs::read(&saved).unwrap(), bytes);
+    complains(
+        &bob.run(&["download", "club", &place, "--to", to]),
+        &["already", "--to"],
+    );
+    complains(
+        &bob.run(&["download", "club", &place, "--number", "2"]),
+        &["1 attachments"],
+    );
+    complains(&alice.run(&["send", "club"]), &["TEXT"]);
+}
+
+#[test]
+fn people_come_in_by_invitation_and_everything_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    let made = alice.json(&["invite", "create", "club"]);
+    let invitation = made[0]["invitation"].as_str().unwrap();
+    complains(
+        &bob.run(&["invite", "redeem", &invitation[..30]]),
+        &["no invitation"],
+    );
+    complains(
+        &alice.run(&["invite", "approve", "club", "bob"]),
+        &["does not ask", "invite list"],
+    );
+    assert!(
+        bob.says(&["invite", "redeem", invitation])
+            .contains("asked")
+    );
+    assert!(alice.says(&["invite", "list"]).contains("bob asks"));
+    alice.says(&["invite", "approve", "club", "bob"]);
+    assert_eq!(bob.json(&["group", "list"]).len(), 1);
+    // Who let somebody in says what the group is called.
+    let said = alice.says(&["read", "club"]);
+    assert!(said.contains("* bob joined"), "{said}");
+    assert_eq!(bob.json(&["group", "list"])[0]["name"], "club");
+    bob.says(&["send", "club", "thanks"]);
+    assert!(alice.says(&["read", "club"]).contains("bob: thanks"));
+
+    complains(&alice.run(&["group", "delete", "club"]), &["refused"]);
+    complains(
+        &bob.run(&["account", "delete", "alice"]),
+        &["bob@localhost"],
+    );
+    bob.says(&["account", "delete", "bob"]);
+    complains(&bob.run(&["read", "club"]), &["no account"]);
+    alice.says(&["group", "remove", "club", "bob"]);
+    alice.says(&["group", "delete", "club"]);
+    assert_eq!(alice.json(&["group", "list"])[0]["standing"], "ended");
+    assert!(alice.says(&["read", "club"]).contains("bob: thanks"));
+}

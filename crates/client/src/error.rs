@@ -6,6 +6,8 @@ use conclave_engine::EngineError;
 use conclave_protocol::{ContentError, DeviceListError, GroupId, IdError};
 use thiserror::Error;
 
+use crate::AttachmentError;
+
 /// Why an operation of the client did not happen.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -74,6 +76,16 @@ pub enum ClientError {
     /// The message is another user's.
     #[error("only who wrote a message can edit or delete it")]
     NotAuthor,
+
+    /// A text is no invitation.
+    #[error("this is no invitation; copy it again, all of it")]
+    Invitation,
+    /// The user does not ask to be let in.
+    #[error("{0} does not ask to be let into this group by an invitation of yours")]
+    NotAsked(String),
+    /// A file can't be attached or saved.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
 
     /// A user appears with another identity key than before.
     #[error(

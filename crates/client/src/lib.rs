@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod attachment;
 mod client;
 mod devices;
 mod drive;
@@ -28,6 +29,7 @@ mod error;
 mod events;
 mod fingerprint;
 mod intent;
+mod invitations;
 mod linking;
 mod local;
 mod messages;
@@ -41,12 +43,14 @@ pub mod session;
 mod types;
 mod waits;
 
+pub use attachment::{AttachmentError, Progress};
 pub use client::Client;
 pub use conclave_protocol::{
     Attachment, DeviceId, GroupId, Message, MessageId, Sequence, UnixMillis, UserId,
 };
 pub use error::ClientError;
 pub use events::Events;
+pub use invitations::Asker;
 pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;

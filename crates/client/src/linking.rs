@@ -166,12 +166,12 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     specification.encoding().expect("an alphabet of 32 symbols")
 });
 
-fn encode(kind: &str, bytes: &[u8]) -> String {
+pub(crate) fn encode(kind: &str, bytes: &[u8]) -> String {
     let checked = [bytes, &check(kind, bytes)].concat();
     format!("{kind}{}", BASE32.encode(&checked))
 }
 
-fn decode(kind: &str, text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(kind: &str, text: &str) -> Option<Vec<u8>> {
     let (given, symbols) = text.trim().split_at_checked(kind.len())?;
     if !given.eq_ignore_ascii_case(kind) {
         return None;

@@ -1,6 +1,9 @@
 //! The connection to the delivery service: one channel, a token when it is needed, retries where
 //! they can help. Every request may be sent twice: the service applies it once.
 
+mod blobs;
+mod requests;
+
 use std::{future::Future, sync::Mutex, time::Duration};
 
 use conclave_protocol::{

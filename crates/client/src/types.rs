@@ -2,7 +2,7 @@
 
 use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
 
-use crate::Posted;
+use crate::{Asker, Posted};
 
 /// Where to register, and what the server asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -177,6 +177,8 @@ pub enum Event {
         /// Where it stood in the group's log.
         sequence: Sequence,
     },
+    /// Somebody asks to be let in, by an invitation that this device made.
+    Asked(Asker),
     /// This device became a member of a group.
     Joined(GroupId),
     /// This device is no longer a member of a group.

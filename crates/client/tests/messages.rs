@@ -9,7 +9,9 @@ mod table;
 use std::time::Duration;
 
 use common::World;
-use conclave_client::{ClientError, Event, GroupId, Message, MessageId, Posted, Sequence};
+use conclave_client::{
+    AttachmentError, ClientError, Event, GroupId, Message, MessageId, Posted, Sequence,
+};
 use table::Table;
 
 fn posted(table: &mut Table, seat: usize, group: GroupId, at: Sequence) -> Posted {
@@ -139,5 +141,49 @@ async fn nothing_of_a_message_that_is_gone_stays_on_the_disk() {
         client.sync().await.unwrap();
         assert!(!holds(&files(client), "zxq"), "{}", client.user());
         assert!(holds(&files(client), "after"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_as_they_were_sent_or_not_at_all() {
+    let world = World::start().await;
+    let (people, group) = world.group(&["alice", "bob"]).await;
+    let (alice, bob) = (&people[0], &people[1]);
+    let folder = world.folder.path();
+    let (source, target) = (folder.join("source.bin"), folder.join("target.bin"));
+    let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(&source, &bytes).unwrap();
+    let last = std::sync::Mutex::new(None);
+    let told = |progress| *last.lock().unwrap() = Some(progress);
+    let attachment = alice.upload(group, &source, "a/b", told).await.unwrap();
+    let progress: conclave_client::Progress = last.lock().unwrap().take().unwrap();
+    assert_eq!(progress.done, progress.total);
+    let message = Message::text("here").attach(attachment.clone());
+    alice.send(group, message).await.unwrap();
+    bob.sync().await.unwrap();
+    let history = common::history(bob, group).await;
+    let came = history.last().unwrap().message().unwrap().clone();
+    assert_eq!(came.message.attachments().first(), Some(&attachment));
+
+    let mut wrong = attachment.clone();
+    wrong.size_bytes -= 100_000;
+    let refused = bob.download(group, &wrong, &target, |_| {}).await;
+    let damaged = ClientError::Attachment(AttachmentError::Damaged);
+    assert_eq!(refused.unwrap_err().to_string(), damaged.to_string());
+    wrong = attachment.clone();
+    wrong.content_hash[0] ^= 1;
+    let refused = bob.download(group, &wrong, &target, |_| {}).await;
+    let gone = ClientError::Attachment(AttachmentError::Gone);
+    assert_eq!(refused.unwrap_err().to_string(), gone.to_string());
+    let left: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    assert!(!target.exists() && left.len() == 4, "{left:?}");
+    bob.download(group, &attachment, &target, |_| {})
+        .await
+        .unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), bytes);
+    for home in [alice.home(), bob.home()] {
+        let files = std::fs::read_dir(home).unwrap();
+        let names = files.map(|it| it.unwrap().file_name().into_string().unwrap());
+        assert!(names.into_iter().all(|it| it.starts_with("client.db")));
     }
 }

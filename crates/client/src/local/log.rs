@@ -316,6 +316,9 @@ impl Tx<'_> {
                 if removed.contains(&by) && !removed_self {
                     return line.add(self, by.user, EntryKind::Rejoined);
                 }
+                if self.take_asker(line.group.id, by.device)? {
+                    self.tell_newcomers(line.group, std::slice::from_ref(&by.user))?;
+                }
                 let added = added
                     .into_iter()
                     .map(|certificate| certificate.address().user.clone());

@@ -14,6 +14,7 @@ mod groups;
 mod handover;
 mod history;
 mod instance;
+mod invitations;
 mod line;
 mod log;
 mod messages;

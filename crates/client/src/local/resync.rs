@@ -290,7 +290,11 @@ impl Tx<'_> {
             sequence: Sequence(entry.sequence),
             accepted: UnixMillis(entry.accepted_millis),
             author: self.own_certificate().address().user.clone(),
-            kind: EntryKind::Rejoined,
+            kind: if self.take_redeemed(id)? {
+                EntryKind::Added(vec![self.own_user().clone()])
+            } else {
+                EntryKind::Rejoined
+            },
         };
         self.record(&line)?;
         let joined = match was {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 10;
+const SCHEMA_VERSION: u32 = 11;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,6 +114,28 @@ const SCHEMA_10: &str = "
         group_id   BLOB PRIMARY KEY,
         successor  BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_11: &str = "
+    -- Devices that ask to be let in, by invitations that this one made.
+    CREATE TABLE askers (
+        group_id     BLOB NOT NULL,
+        device       BLOB NOT NULL,
+        user         TEXT NOT NULL,
+        token_hash   BLOB NOT NULL,
+        is_approved  INTEGER NOT NULL,
+        PRIMARY KEY (group_id, device)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Groups that this device has asked to be let into.
+    CREATE TABLE redeemed (
+        group_id    BLOB PRIMARY KEY,
+        token_hash  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Groups and users that this user does not want to hear of.
+    CREATE TABLE muted (group_id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE blocked (user TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ";
 
 const SCHEMA_8: &str = "
@@ -357,7 +379,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     // Each brings the schema from the version of its place to the next.
     let migrations = [
         SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-        SCHEMA_10,
+        SCHEMA_10, SCHEMA_11,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

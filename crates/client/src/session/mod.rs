@@ -22,6 +22,7 @@ mod call;
 mod devices;
 mod follow;
 mod instance;
+mod invitations;
 mod messages;
 mod next;
 mod pace;
@@ -46,7 +47,7 @@ use self::{
     pace::{Backoff, Due, Progress},
 };
 pub use crate::local::{Database, Seed};
-use crate::{ClientError, Group, Registration, Standing, local::Local};
+use crate::{ClientError, Event, Group, Registration, Standing, local::Local};
 
 /// One device as a state machine; see the [module](self).
 pub struct Session {
@@ -60,6 +61,8 @@ pub struct Session {
     mail: Mail,
     stock: Stock,
     groups: BTreeMap<GroupId, Progress>,
+    /// What the application hears with what comes next.
+    news: Vec<Event>,
 }
 
 /// The mailbox as far as it was read and not yet taken in.
@@ -154,6 +157,7 @@ impl Session {
             },
             stock: Stock::Unknown,
             groups: BTreeMap::new(),
+            news: Vec::new(),
         };
         session.look_at_groups()?;
         session.look_at_devices()?;

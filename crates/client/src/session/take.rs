@@ -31,6 +31,17 @@ impl Session {
         reply: Result<Reply, Rejection>,
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
+        let mut events = self.take_answer(call, reply, now)?;
+        events.append(&mut self.news);
+        Ok(events)
+    }
+
+    fn take_answer(
+        &mut self,
+        call: &Call,
+        reply: Result<Reply, Rejection>,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
         let reply = match reply {
             Ok(reply) => reply,
             Err(rejection) => return self.take_rejection(call, &rejection, now),
@@ -394,6 +405,10 @@ impl Session {
                     let group = self.local.write(|tx| tx.gather(handed, now))?;
                     let progress = group.and_then(|id| self.groups.get_mut(&id));
                     progress.into_iter().for_each(|it| it.outbox.set());
+                }
+                Some(Item::InvitationAsked(asked)) => self.take_asked(&asked.clone())?,
+                Some(Item::InvitationApproved(approved)) => {
+                    self.take_approved(&approved.clone(), now)?;
                 }
                 _ => {}
             }

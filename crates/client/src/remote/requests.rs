@@ -1,0 +1,85 @@
+//! What a person asks of the service at once, and waits for.
+
+use std::future::Future;
+
+use conclave_rpc::v1;
+use tonic::{Request, Response, Status};
+
+use super::{Remote, Service};
+use crate::{ClientError, perform::signed};
+
+impl Remote {
+    pub(crate) async fn create_invitation(
+        &self,
+        request: v1::CreateInvitationRequest,
+    ) -> Result<(), ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.create_invitation(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Whether a member has approved.
+    pub(crate) async fn redeem_invitation(
+        &self,
+        request: v1::RedeemInvitationRequest,
+    ) -> Result<bool, ClientError> {
+        let answer = self.ask(request, |mut service, request| async move {
+            service.redeem_invitation(request).await
+        });
+        Ok(answer.await?.approved)
+    }
+
+    pub(crate) async fn approve_invitation(
+        &self,
+        request: v1::ApproveInvitationRequest,
+    ) -> Result<(), ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.approve_invitation(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    pub(crate) async fn delete_group(
+        &self,
+        request: v1::DeleteGroupRequest,
+    ) -> Result<(), ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.delete_group(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// The identity key signs it, so it needs no token.
+    pub(crate) async fn delete_user(
+        &self,
+        request: v1::DeleteUserRequest,
+    ) -> Result<(), ClientError> {
+        self.retry(|| {
+            let (mut service, request) = (self.service.clone(), request.clone());
+            async move { service.delete_user(request).await }
+        })
+        .await
+        .map(drop)
+        .map_err(|status| self.error(&status))
+    }
+
+    async fn ask<Q: Clone, A, F>(
+        &self,
+        request: Q,
+        send: impl Fn(Service, Request<Q>) -> F,
+    ) -> Result<A, ClientError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.authorised(|token| {
+            let asked = send(self.service.clone(), signed(request.clone(), token));
+            async move { Ok(asked.await?.into_inner()) }
+        })
+        .await
+        .map_err(|status| self.error(&status))
+    }
+}
