@@ -140,6 +140,10 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
             list(added),
             list(removed)
         ),
+        EntryKind::Expelled(users) => {
+            let users = list(users);
+            format!("{time}  * {author} put out devices that the lists of {users} do not name")
+        }
         EntryKind::Leaves => format!("{time}  * {author} leaves"),
         EntryKind::Rejoined => format!("{time}  * a device of {author} came back with new keys"),
         EntryKind::Reported(user) => format!(
@@ -246,6 +250,7 @@ fn entry_json(entry: &Entry) -> Value {
         EntryKind::Named(name) => ("named", Some(("name", json!(name)))),
         EntryKind::Added(added) => ("added", Some(("users", users(added)))),
         EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
+        EntryKind::Expelled(of) => ("expelled", Some(("users", users(of)))),
         EntryKind::Leaves => ("leaves", None),
         EntryKind::Rejoined => ("rejoined", None),
         EntryKind::Reported(user) => ("reported", Some(("user", json!(user.as_str())))),

@@ -31,6 +31,8 @@ pub(crate) enum Intent {
     AddOwn,
     /// Remove these devices.
     RemoveDevices(Vec<DeviceId>),
+    /// Remove the devices that their users' newest lists do not name.
+    RemoveUnlisted,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -58,6 +60,7 @@ enum Kind {
     RemoveFor = 9,
     AddOwn = 10,
     RemoveDevices = 11,
+    RemoveUnlisted = 12,
 }
 
 impl Intent {
@@ -73,6 +76,7 @@ impl Intent {
             Self::AddFor(users) => (Kind::AddFor, Vec::new(), users.as_slice()),
             Self::RemoveFor(users) => (Kind::RemoveFor, Vec::new(), users.as_slice()),
             Self::AddOwn => (Kind::AddOwn, Vec::new(), &[][..]),
+            Self::RemoveUnlisted => (Kind::RemoveUnlisted, Vec::new(), &[][..]),
             Self::RemoveDevices(devices) => {
                 let ids = devices.iter().flat_map(|id| id.as_bytes().to_vec());
                 (Kind::RemoveDevices, ids.collect(), &[][..])
@@ -107,6 +111,7 @@ impl Intent {
             Kind::AddFor => Self::AddFor(users()?),
             Kind::RemoveFor => Self::RemoveFor(users()?),
             Kind::AddOwn => Self::AddOwn,
+            Kind::RemoveUnlisted => Self::RemoveUnlisted,
             Kind::RemoveDevices => {
                 let ids = row.content.chunks(16).map(|id| DeviceId::try_from(id).ok());
                 Self::RemoveDevices(ids.collect::<Option<_>>()?)
@@ -130,6 +135,7 @@ mod tests {
             Intent::AddFor(users.clone()),
             Intent::RemoveFor(users),
             Intent::AddOwn,
+            Intent::RemoveUnlisted,
             Intent::RemoveDevices(vec![
                 DeviceId::from_bytes([1; 16]),
                 DeviceId::from_bytes([2; 16]),

@@ -142,6 +142,9 @@ pub enum EntryKind {
         /// These were removed.
         removed: Vec<UserId>,
     },
+    /// The author put out devices of these users that their lists did not name: they had been revoked,
+    /// or came in when nobody was looking. Only the author sees it so; to others it is a removal.
+    Expelled(Vec<UserId>),
     /// The author asked to leave.
     Leaves,
     /// A device of the author came back into the group with new keys. Where it is this one, what

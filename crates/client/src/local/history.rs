@@ -72,6 +72,7 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         EntryKind::Changed { added, removed } => {
             ("changed", [join(added), join(removed)].join(&b"\n\n"[..]))
         }
+        EntryKind::Expelled(users) => ("expelled", join(users)),
         EntryKind::Leaves => ("leaves", Vec::new()),
         EntryKind::Rejoined => ("rejoined", Vec::new()),
         EntryKind::Reported(user) => ("reported", join(std::slice::from_ref(user))),
@@ -97,6 +98,7 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
                 removed: split(removed.as_bytes())?,
             }
         }
+        "expelled" => EntryKind::Expelled(split(&body)?),
         "leaves" => EntryKind::Leaves,
         "rejoined" => EntryKind::Rejoined,
         "reported" => EntryKind::Reported(split(&body)?.pop()?),

@@ -267,6 +267,11 @@ impl Tx<'_> {
                 self.tell_newcomers(line.group, std::slice::from_ref(&me))?;
                 line.add_change(self, &me, vec![me.clone()], Vec::new())?;
             }
+            Intent::RemoveUnlisted => {
+                let users = self.users_unlisted_in(id)?;
+                self.apply(self.engine.merge_pending(self, id)?)?;
+                line.add(self, me, EntryKind::Expelled(users))?;
+            }
             Intent::Add(_)
             | Intent::Remove(_)
             | Intent::RemoveDevices(_)
@@ -375,7 +380,7 @@ fn only_in(these: &[Member], those: &[Member]) -> Vec<UserId> {
     missing.map(|member| member.user.clone()).collect()
 }
 
-fn distinct(users: impl Iterator<Item = UserId>) -> Vec<UserId> {
+pub(super) fn distinct(users: impl Iterator<Item = UserId>) -> Vec<UserId> {
     users.collect::<BTreeSet<_>>().into_iter().collect()
 }
 

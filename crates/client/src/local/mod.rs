@@ -26,6 +26,7 @@ mod resync;
 mod schema;
 mod state;
 mod successor;
+mod unlisted;
 mod welcome;
 
 use std::cell::{Cell, RefCell};

@@ -62,6 +62,7 @@ impl Tx<'_> {
             Intent::Confirm => self.prepare_confirm(group, item, now),
             Intent::AddOwn => self.prepare_add_own(group, item, now),
             Intent::RemoveDevices(devices) => self.remove_devices(group, item, devices, now),
+            Intent::RemoveUnlisted => self.prepare_remove_unlisted(group, item, now),
             Intent::AddFor(users) => self.prepare_add(group, item, users, now),
             Intent::RemoveFor(users) => {
                 let own = &self.own_certificate().address().user;
@@ -280,7 +281,7 @@ impl Tx<'_> {
         self.prepare_commit(group, item, Change::update(), true, now)
     }
 
-    fn prepare_commit(
+    pub(super) fn prepare_commit(
         &self,
         group: GroupId,
         item: &Item,
@@ -331,7 +332,7 @@ impl Tx<'_> {
     }
 
     /// What was wanted is already so.
-    fn settle_without_bytes(
+    pub(super) fn settle_without_bytes(
         &self,
         group: GroupId,
         item: &Item,

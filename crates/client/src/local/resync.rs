@@ -281,6 +281,7 @@ impl Tx<'_> {
         self.will_not_read(id)?;
         self.set_standing(id, Standing::Member)?;
         self.set_cursor(id, Sequence(entry.sequence))?;
+        self.look_for_unlisted(id)?;
         if was == Some(Standing::Leaving) {
             // Its wish to leave went with its old leaf.
             self.enqueue(id, &Intent::Leave)?;
