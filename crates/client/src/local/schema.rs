@@ -360,15 +360,15 @@ fn open(home: &Path, create: bool) -> Result<Connection, ClientError> {
     } else if !path.exists() {
         return Err(ClientError::NotRegistered);
     }
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    // SQLite gives the files beside the database the permissions that it finds there.
+    make_private(&path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
     migrate(&mut connection)?;
-    restrict(&path)?;
     Ok(connection)
 }
 
@@ -403,23 +403,40 @@ fn create_private_dir(home: &Path) -> Result<(), ClientError> {
     Ok(fs::create_dir_all(home)?)
 }
 
-#[cfg(unix)]
-fn restrict(path: &Path) -> Result<(), ClientError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(fs::set_permissions(
-        path,
-        fs::Permissions::from_mode(0o600),
-    )?)
-}
-
-#[cfg(not(unix))]
-fn restrict(_path: &Path) -> Result<(), ClientError> {
+/// Makes sure that a file is there and its owner's alone, from its first moment on.
+fn make_private(path: &Path) -> Result<(), ClientError> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = file;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn no_file_of_a_home_is_for_others_even_where_the_folder_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let made = open(home.path(), true).unwrap();
+        made.execute("DELETE FROM account", []).unwrap();
+        let files: Vec<_> = fs::read_dir(home.path()).unwrap().collect();
+        assert!(files.len() > 1, "the log of the database is beside it");
+        for file in files {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.path().display());
+        }
+    }
 
     #[test]
     fn a_home_of_the_first_version_is_brought_up_to_date_and_a_later_one_is_left_alone() {
