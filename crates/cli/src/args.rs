@@ -143,6 +143,46 @@ pub(crate) enum Command {
         #[command(flatten)]
         message: Named,
     },
+    /// Find messages by their words; the last may be the beginning of one
+    Search {
+        /// The words
+        words: String,
+        /// Only in this group
+        #[arg(long, value_name = "GROUP")]
+        group: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Write a group's history to a file, as JSON, one object a line
+    Export {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// The file, which must not exist
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        to: PathBuf,
+    },
+    /// Note that you do not want to be notified of a group
+    Mute {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// You do again
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Show nothing of what a user says; it is kept all the same
+    Block {
+        /// The user, for example bob
+        user: String,
+        /// Show it again
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Show or choose whether others are told how far you have read, in groups of few
+    Receipts {
+        /// What you choose
+        choice: Option<Choice>,
+    },
     /// Save a file that came with a message
     Download {
         #[command(flatten)]
@@ -477,6 +517,14 @@ pub(crate) struct Send {
     /// Have it gone everywhere after this time, for example 30s, 10m, 8h or 7d
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) expires: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Choice {
+    /// They are
+    On,
+    /// They are not
+    Off,
 }
 
 /// A message in a group.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Entries that are read from the local history at once.
-const HISTORY_PAGE: usize = 1000;
+pub(crate) const HISTORY_PAGE: usize = 1000;
 
 pub(crate) fn registration(
     server: String,
@@ -127,6 +127,7 @@ pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::R
     }
     let mut shown = print_history(&client, id, Sequence(read.after), output).await?;
     synced?;
+    client.mark_read(id, shown).await?;
     if read.follow {
         let mut events = client.events();
         while let Some(event) = events.next().await {
@@ -144,6 +145,7 @@ pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::R
                 continue;
             }
             shown = print_history(&client, id, shown, output).await?;
+            client.mark_read(id, shown).await?;
             if let Event::Continued { from, to } = event
                 && from == id
             {
@@ -217,7 +219,7 @@ async fn print_history(
 }
 
 async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
-    let groups = client.groups().await?;
+    let (groups, muted) = (client.groups().await?, client.muted().await?);
     if groups.is_empty() {
         output.remark("no groups yet; `conclave group create NAME` makes one")?;
     }
@@ -232,8 +234,22 @@ async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
         };
         let name = printable(group.name.as_deref().unwrap_or("(name not known yet)"));
         let id = group.id.to_string();
-        let text = format!("{name:<24} {standing:<10} {}", id.get(..8).unwrap_or(&id));
-        let mut value = json!({ "group": id, "name": group.name, "standing": standing });
+        let unread = client.unread(group.id).await?.count;
+        let is_muted = muted.contains(&group.id);
+        let mut text = format!("{name:<24} {standing:<10} {}", id.get(..8).unwrap_or(&id));
+        if unread > 0 {
+            text += &format!("  {unread} new");
+        }
+        if is_muted {
+            text += "  (muted)";
+        }
+        let mut value = json!({
+            "group": id,
+            "name": group.name,
+            "standing": standing,
+            "unread": unread,
+            "muted": is_muted,
+        });
         if let Some(successor) = group.successor {
             value["successor"] = json!(successor.to_string());
         }

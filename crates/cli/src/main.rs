@@ -11,6 +11,7 @@ mod invite;
 mod message;
 mod output;
 mod qr;
+mod reading;
 mod recovery;
 mod serve;
 mod verify;
@@ -100,6 +101,15 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             withdraw,
         } => message::react(&args.home, &message, &reaction, withdraw, output).await,
         Command::Edit { message, text } => message::edit(&args.home, &message, &text, output).await,
+        Command::Search {
+            words,
+            group,
+            limit,
+        } => reading::search(&args.home, &words, group.as_deref(), limit, output).await,
+        Command::Export { group, to } => reading::export(&args.home, &group, &to, output).await,
+        Command::Mute { group, undo } => reading::mute(&args.home, &group, !undo, output).await,
+        Command::Block { user, undo } => reading::block(&args.home, &user, !undo, output).await,
+        Command::Receipts { choice } => reading::receipts(&args.home, choice, output).await,
         Command::Download {
             message,
             number,

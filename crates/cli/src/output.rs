@@ -228,7 +228,7 @@ fn message_json(posted: &Posted) -> Value {
     })
 }
 
-fn entry_json(entry: &Entry) -> Value {
+pub(crate) fn entry_json(entry: &Entry) -> Value {
     let mut value = json!({
         "group": entry.group.to_string(),
         "sequence": entry.sequence.0,

@@ -134,3 +134,42 @@ fn people_come_in_by_invitation_and_everything_ends() {
     assert_eq!(alice.json(&["group", "list"])[0]["standing"], "ended");
     assert!(alice.says(&["read", "club"]).contains("bob: thanks"));
 }
+
+#[test]
+fn what_was_said_is_found_counted_written_out_and_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    alice.says(&["send", "club", "the garden gate is green"]);
+    alice.says(&["send", "club", "nothing else"]);
+    bob.says(&["mute", "club"]);
+    let listed = bob.says(&["group", "list"]);
+    assert!(listed.contains("2 new  (muted)"), "{listed}");
+    assert!(bob.says(&["receipts", "on"]).contains("are sent"));
+    bob.says(&["read", "club"]);
+    assert_eq!(bob.json(&["group", "list"])[0]["unread"], 0);
+    assert_eq!(bob.json(&["search", "gar gate"]).len(), 0);
+    assert_eq!(
+        bob.json(&["search", "gate gar", "--group", "club"]).len(),
+        1
+    );
+
+    let to = folder.path().join("club.jsonl");
+    let to = to.to_str().unwrap();
+    bob.says(&["export", "club", "--to", to]);
+    let written = std::fs::read_to_string(to).unwrap();
+    let texts = written.lines().map(|line| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        entry["text"].as_str().unwrap_or_default().to_owned()
+    });
+    assert!(texts.into_iter().any(|text| text == "nothing else"));
+    complains(&bob.run(&["export", "club", "--to", to]), &["club.jsonl"]);
+    bob.says(&["block", "alice"]);
+    assert!(!bob.says(&["read", "club"]).contains("garden"));
+    assert!(bob.says(&["search", "garden"]).contains("nothing found"));
+    bob.says(&["block", "alice", "--undo"]);
+    assert!(bob.says(&["read", "club"]).contains("garden"));
+}

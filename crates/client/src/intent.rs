@@ -13,6 +13,8 @@ pub(crate) enum Intent {
     Create,
     /// Send content, in the encoding that members decrypt.
     Send(Vec<u8>),
+    /// Say how far this user has read.
+    Receipt,
     /// Add all devices of these users.
     Add(Vec<UserId>),
     /// Remove all devices of these users.
@@ -61,6 +63,7 @@ enum Kind {
     AddOwn = 10,
     RemoveDevices = 11,
     RemoveUnlisted = 12,
+    Receipt = 13,
 }
 
 impl Intent {
@@ -68,6 +71,7 @@ impl Intent {
         let (kind, content, users) = match self {
             Self::Create => (Kind::Create, Vec::new(), &[][..]),
             Self::Send(content) => (Kind::Send, content.clone(), &[][..]),
+            Self::Receipt => (Kind::Receipt, Vec::new(), &[][..]),
             Self::Add(users) => (Kind::Add, Vec::new(), users.as_slice()),
             Self::Remove(users) => (Kind::Remove, Vec::new(), users.as_slice()),
             Self::Update => (Kind::Update, Vec::new(), &[][..]),
@@ -103,6 +107,7 @@ impl Intent {
             Kind::Unspecified => return None,
             Kind::Create => Self::Create,
             Kind::Send => Self::Send(row.content),
+            Kind::Receipt => Self::Receipt,
             Kind::Add => Self::Add(users()?),
             Kind::Remove => Self::Remove(users()?),
             Kind::Update => Self::Update,
@@ -140,6 +145,7 @@ mod tests {
                 DeviceId::from_bytes([1; 16]),
                 DeviceId::from_bytes([2; 16]),
             ]),
+            Intent::Receipt,
             Intent::Update,
             Intent::Leave,
             Intent::Confirm,

@@ -37,6 +37,7 @@ mod perform;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod posted;
+mod reading;
 mod recovery;
 mod remote;
 pub mod session;
@@ -55,5 +56,6 @@ pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
 pub use posted::{Posted, Reaction};
+pub use reading::{Unread, UserReceipt};
 pub use recovery::{Recovery, RecoveryPhrase};
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};

@@ -173,6 +173,17 @@ pub enum Event {
     Entry(Entry),
     /// A message was edited, deleted or reacted to: how it stands now.
     Changed(Entry),
+    /// A user has received and read a group's log up to these places.
+    Receipt {
+        /// The group.
+        group: GroupId,
+        /// Who; where it is this user, another device has read it.
+        user: UserId,
+        /// Up to where a device of theirs has received it.
+        delivered: Sequence,
+        /// Up to where they have read it.
+        read: Sequence,
+    },
     /// A message's time was over; nothing of it is left here.
     Expired {
         /// The group.

@@ -37,6 +37,9 @@ pub(crate) const LINK_WAITS: Waits = Waits::new(10_000, 60 * 60_000);
 /// random part of it, so that most find it done already.
 pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(1);
 
+/// The time between two receipts for one group: each is an entry of the log.
+pub(crate) const RECEIPT_WAIT: Duration = Duration::from_secs(5);
+
 /// The range in which waits double, from the first to the longest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waits {

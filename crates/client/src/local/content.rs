@@ -90,6 +90,20 @@ impl Tx<'_> {
                 }
                 None => Ok(()),
             },
+            Content::Receipt { delivered, read } => {
+                // Nobody has come further than the log.
+                let (delivered, read) = (delivered.min(line.sequence), read.min(line.sequence));
+                let (group, user) = (line.group.id, from.user.clone());
+                if self.raise_receipt(group, &user, delivered, read)? {
+                    line.events.push(Event::Receipt {
+                        group,
+                        user,
+                        delivered,
+                        read,
+                    });
+                }
+                Ok(())
+            }
             Content::Unknown(bytes) => self.take_in_unknown(line, from, bytes),
             _ => Ok(()),
         }
@@ -157,7 +171,7 @@ impl Tx<'_> {
     }
 
     fn tell_changed(&self, line: &mut Line<'_>, entry: &Entry) -> Result<(), ClientError> {
-        let entry = self.entry(entry.group, entry.sequence)?;
+        let entry = self.shown_entry(entry.group, entry.sequence)?;
         line.events.extend(entry.map(Event::Changed));
         Ok(())
     }

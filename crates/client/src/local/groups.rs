@@ -27,7 +27,7 @@ impl Tx<'_> {
             .optional()?)
     }
 
-    pub(super) fn put_group(&self, group: &Group) -> Result<(), ClientError> {
+    pub(crate) fn put_group(&self, group: &Group) -> Result<(), ClientError> {
         self.sql.execute(
             "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, 0)",
             (

@@ -18,8 +18,52 @@ impl Tx<'_> {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, ClientError> {
+        self.lines(SHOWN, group, after, limit)
+    }
+
+    /// One entry.
+    pub(crate) fn entry(&self, group: GroupId, at: Sequence) -> Result<Option<Entry>, ClientError> {
+        self.one_line("", group, at)
+    }
+
+    /// One entry, unless its author is blocked.
+    pub(crate) fn shown_entry(
+        &self,
+        group: GroupId,
+        at: Sequence,
+    ) -> Result<Option<Entry>, ClientError> {
+        self.one_line(SHOWN, group, at)
+    }
+
+    /// Whether an entry is of those that are not shown.
+    pub(super) fn is_hidden(&self, entry: &Entry) -> Result<bool, ClientError> {
+        let is_said = matches!(
+            entry.kind,
+            EntryKind::Message(_) | EntryKind::Unknown(_) | EntryKind::Unreadable
+        );
+        Ok(is_said && self.is_blocked(&entry.author)?)
+    }
+
+    fn one_line(
+        &self,
+        which: &str,
+        group: GroupId,
+        at: Sequence,
+    ) -> Result<Option<Entry>, ClientError> {
+        let before = Sequence(at.0.saturating_sub(1));
+        let found = self.lines(which, group, before, 1)?.pop();
+        Ok(found.filter(|entry| entry.sequence == at))
+    }
+
+    fn lines(
+        &self,
+        which: &str,
+        group: GroupId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ClientError> {
         let mut query = self.sql.prepare_cached(&format!(
-            "{SELECT} WHERE h.group_id = ? AND h.sequence > ? ORDER BY h.sequence LIMIT ?"
+            "{SELECT} WHERE h.group_id = ? AND h.sequence > ? {which} ORDER BY h.sequence LIMIT ?"
         ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = query.query_map((group.as_bytes(), number(after), limit), entry_from_row)?;
@@ -29,14 +73,30 @@ impl Tx<'_> {
         Ok(entries)
     }
 
-    /// One entry.
-    pub(crate) fn entry(&self, group: GroupId, at: Sequence) -> Result<Option<Entry>, ClientError> {
-        let before = Sequence(at.0.saturating_sub(1));
-        let found = self.history(group, before, 1)?.pop();
-        Ok(found.filter(|entry| entry.sequence == at))
+    /// The texts of messages after a place in the log, in order.
+    pub(crate) fn texts(
+        &self,
+        group: GroupId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, String)>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT sequence, body FROM history WHERE group_id = ? AND sequence > ?
+             AND kind = 'message' ORDER BY sequence LIMIT ?",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = query.query_map((group.as_bytes(), number(after), limit), |row| {
+            Ok((sequence(row, 0)?, row.get::<_, Vec<u8>>(1)?))
+        })?;
+        rows.map(|row| {
+            let (at, body) = row?;
+            let message = Message::from_bytes(&body).unwrap_or_default();
+            Ok((at, message.body().to_owned()))
+        })
+        .collect()
     }
 
-    pub(super) fn record(&self, entry: &Entry) -> Result<(), ClientError> {
+    pub(crate) fn record(&self, entry: &Entry) -> Result<(), ClientError> {
         let (kind, body) = encode(&entry.kind);
         self.sql
             .prepare_cached("INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?, ?)")?
@@ -62,6 +122,11 @@ const SELECT: &str = "
     SELECT h.group_id, h.sequence, h.accepted_millis, h.author, h.kind, h.body,
            m.id, m.edited_millis, m.deleted, m.expires_millis
     FROM history h LEFT JOIN messages m ON m.group_id = h.group_id AND m.sequence = h.sequence";
+
+/// What blocked users say is kept and not shown; what they do to a group is.
+const SHOWN: &str = "
+    AND NOT (h.kind IN ('message', 'unknown', 'unreadable')
+             AND h.author IN (SELECT user FROM blocked))";
 
 fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
     match kind {

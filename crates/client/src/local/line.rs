@@ -30,7 +30,9 @@ impl Line<'_> {
             kind,
         };
         tx.record(&entry)?;
-        self.events.push(Event::Entry(entry));
+        if !tx.is_hidden(&entry)? {
+            self.events.push(Event::Entry(entry));
+        }
         if self.group.standing == Standing::Ended {
             self.events.push(Event::Ended(self.group.id));
         }

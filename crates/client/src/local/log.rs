@@ -261,7 +261,8 @@ impl Tx<'_> {
                 self.set_standing(id, Standing::Leaving)?;
                 line.add(self, me, EntryKind::Leaves)?;
             }
-            Intent::Create => {}
+            // What it said stands here already.
+            Intent::Receipt | Intent::Create => {}
             Intent::AddOwn => {
                 self.apply(self.engine.merge_pending(self, id)?)?;
                 self.tell_newcomers(line.group, std::slice::from_ref(&me))?;

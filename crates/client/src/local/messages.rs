@@ -183,6 +183,28 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Messages that were edited after a moment and a place, in that order: those of one group are
+    /// edited in the order of its log.
+    pub(crate) fn edited_since(
+        &self,
+        group: GroupId,
+        since: (UnixMillis, Sequence),
+    ) -> Result<Vec<(UnixMillis, Sequence)>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT edited_millis, sequence FROM messages WHERE group_id = ?
+             AND edited_millis IS NOT NULL AND (edited_millis, sequence) > (?, ?)
+             ORDER BY edited_millis, sequence",
+        )?;
+        let rows = query.query_map(
+            (group.as_bytes(), millis(since.0), number(since.1)),
+            |row| {
+                let edited = UnixMillis(row.get::<_, i64>(0)?.unsigned_abs());
+                Ok((edited, sequence(row, 1)?))
+            },
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Deletes some messages whose time is over, and says which; nothing where there is none left.
     pub(crate) fn delete_expired(&self, now: UnixMillis) -> Result<Vec<Event>, ClientError> {
         let mut query = self.sql.prepare_cached(

@@ -20,6 +20,7 @@ mod log;
 mod messages;
 mod outbox;
 mod prepare;
+mod reading;
 mod recovery;
 mod report;
 mod resync;

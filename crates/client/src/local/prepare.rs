@@ -55,6 +55,10 @@ impl Tx<'_> {
             // A group's creation is prepared when it is enqueued.
             Intent::Create => Err(ClientError::Protocol("a creation without its bytes".into())),
             Intent::Send(content) => self.prepare_send(group, item, content, now),
+            Intent::Receipt => match self.receipt(group)? {
+                Some(content) => self.prepare_send(group, item, &content, now),
+                None => self.settle_without_bytes(group, item),
+            },
             Intent::Add(users) => self.prepare_add(group, item, users, now),
             Intent::Remove(users) => self.prepare_remove(group, item, users, now),
             Intent::Update => self.prepare_commit(group, item, Change::update(), true, now),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 11;
+const SCHEMA_VERSION: u32 = 12;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,6 +114,12 @@ const SCHEMA_10: &str = "
         group_id   BLOB PRIMARY KEY,
         successor  BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_12: &str = "
+    -- What was edited is to be found by its new words.
+    CREATE INDEX messages_by_edit ON messages (group_id, edited_millis, sequence)
+    WHERE edited_millis IS NOT NULL;
 ";
 
 const SCHEMA_11: &str = "
@@ -379,7 +385,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     // Each brings the schema from the version of its place to the next.
     let migrations = [
         SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-        SCHEMA_10, SCHEMA_11,
+        SCHEMA_10, SCHEMA_11, SCHEMA_12,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

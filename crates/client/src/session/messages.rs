@@ -79,7 +79,7 @@ impl Session {
     /// # Errors
     /// [`ClientError::Database`].
     pub fn entry(&mut self, group: GroupId, at: Sequence) -> Result<Option<Entry>, ClientError> {
-        self.local.read(|tx| tx.entry(group, at))
+        self.local.read(|tx| tx.shown_entry(group, at))
     }
 
     /// The message that `text` means: its place in the log, or the beginning of its id.

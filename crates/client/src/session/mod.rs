@@ -26,7 +26,9 @@ mod invitations;
 mod messages;
 mod next;
 mod pace;
+mod reading;
 mod rejoin;
+mod search;
 mod state;
 mod successor;
 mod take;
@@ -45,6 +47,7 @@ use self::{
     devices::Devices,
     instance::Instance,
     pace::{Backoff, Due, Progress},
+    search::Index,
 };
 pub use crate::local::{Database, Seed};
 use crate::{ClientError, Event, Group, Registration, Standing, local::Local};
@@ -61,6 +64,7 @@ pub struct Session {
     mail: Mail,
     stock: Stock,
     groups: BTreeMap<GroupId, Progress>,
+    index: Index,
     /// What the application hears with what comes next.
     news: Vec<Event>,
 }
@@ -157,6 +161,7 @@ impl Session {
             },
             stock: Stock::Unknown,
             groups: BTreeMap::new(),
+            index: Index::default(),
             news: Vec::new(),
         };
         session.look_at_groups()?;

@@ -165,6 +165,7 @@ impl Session {
                 if let Some(call) = self.remove_revoked(id, now)? {
                     return Ok(Some(call));
                 }
+                self.send_receipt(id, now)?;
                 self.next_of_outbox(id, now)
             }
         }

@@ -104,6 +104,9 @@ pub(super) struct Progress {
     pub(super) leaves: Due,
     /// When this device confirms that somebody leaves.
     pub(super) confirm_at: Option<UnixMillis>,
+    /// When to tell the others how far this user has read, and the earliest time of that.
+    pub(super) receipt_at: Option<UnixMillis>,
+    pub(super) receipt_not_before: UnixMillis,
     /// When to come back by an external Commit, where that is needed.
     pub(super) resync_at: Option<UnixMillis>,
     pub(super) join: Option<Join>,
@@ -136,6 +139,8 @@ impl Progress {
             outbox_backoff: Backoff::default(),
             leaves: Due::NOW,
             confirm_at: None,
+            receipt_at: None,
+            receipt_not_before: UnixMillis(0),
             resync_at: None,
             join: None,
             departed: Vec::new(),
@@ -185,10 +190,8 @@ impl Progress {
         }
         let outbox = self.outbox.is_due();
         let outbox = outbox.then_some(self.outbox_backoff.not_before());
-        [outbox, self.confirm_at, self.departed_at, trial]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = [self.confirm_at, self.departed_at, self.receipt_at];
+        [outbox, trial].into_iter().chain(own).flatten().min()
     }
 }
 
