@@ -24,7 +24,16 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ),
     (
         "fuzz-checks",
-        &["crypto", "mls-public", "mls-member", "protocol", "rpc"],
+        &[
+            "crypto",
+            "mls-public",
+            "mls-member",
+            "protocol",
+            "rpc",
+            "client",
+            "conformance",
+            "simulator",
+        ],
     ),
     ("engine", &["protocol", "crypto"]),
     ("rpc", &["protocol"]),

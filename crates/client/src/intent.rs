@@ -125,6 +125,13 @@ impl Intent {
     }
 }
 
+/// Whether what the outbox reads means the same when it is written again; for the fuzzer.
+#[doc(hidden)]
+pub fn outbox_row_holds(bytes: &[u8]) -> bool {
+    let read = Intent::from_bytes(bytes);
+    read.is_none_or(|intent| Intent::from_bytes(&intent.to_bytes()) == Some(intent))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,6 +51,8 @@ pub use conclave_protocol::{
 };
 pub use error::ClientError;
 pub use events::Events;
+#[doc(hidden)]
+pub use intent::outbox_row_holds;
 pub use invitations::Asker;
 pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]

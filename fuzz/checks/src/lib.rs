@@ -5,25 +5,32 @@
 #![allow(clippy::panic, clippy::expect_used)] // A target has no other way to say no.
 
 mod differential;
+mod ordering;
 mod requests;
+mod stateful;
 mod wire;
 
 use conclave_protocol::{Content, DeviceCertificate, DeviceList};
 
 pub use differential::differential;
+pub use ordering::ordering;
 pub use requests::{REQUESTS, requests};
+pub use stateful::stateful;
 pub use wire::{WIRE_TYPES, wire};
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their corpora.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("wire", wire),
     ("requests", requests),
     ("content", content),
     ("certificate", certificate),
     ("differential", differential),
+    ("rows", rows),
+    ("stateful", stateful),
+    ("ordering", ordering),
 ];
 
 /// What a member sent is always something, and means the same when it is sent on.
@@ -33,6 +40,11 @@ pub fn content(input: &[u8]) {
         Ok(bytes) => assert_eq!(Content::open(&bytes), content),
         Err(_) => assert_eq!(content, Content::Unknown(input.to_vec())),
     }
+}
+
+/// What the client's outbox reads it writes again so that it means the same.
+pub fn rows(input: &[u8]) {
+    assert!(conclave_client::outbox_row_holds(input));
 }
 
 /// Certificates and device lists have one encoding, valid or not.

@@ -48,6 +48,22 @@ fn every_corpus_replays() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    /// Lives that nobody has kept: their keys are fresh, so that no replay is quite what was found.
+    #[test]
+    fn lives_of_a_mixed_group_hold(
+        input in proptest::collection::vec(proptest::prelude::any::<u8>(), 40..400),
+    ) {
+        conclave_fuzz_checks::stateful(&input);
+    }
+}
+
 /// Writes what the fuzzer begins with: real messages. Each run writes others.
 #[test]
 #[ignore = "writes into the source tree"]
