@@ -5,7 +5,7 @@
 #[path = "common/table.rs"]
 mod table;
 
-use conclave_client::{EntryKind, Event, GroupId, Standing};
+use conclave_client::{EntryKind, Event, GroupId, Standing, session::Call};
 use table::Table;
 
 /// The group that these seats go on in, which is the same for all.
@@ -68,4 +68,75 @@ fn a_group_goes_on_without_whoever_spoils_it() {
     assert_eq!((left.standing, left.successor), (Standing::Ended, None));
     assert!(table.session(3).group(next).unwrap().is_none());
     table.assert_all_heard(next, &honest);
+}
+
+#[test]
+fn who_was_away_comes_to_the_same_group() {
+    let (mut table, group) = Table::with(&["alice", "bob", "carol", "mallory", "dave"]);
+    table.has_streams = true;
+    let dave = table.seats.pop().unwrap();
+    spoil(&mut table, 3, group);
+    table.settle();
+    table.seats.push(dave);
+    let late = table.send(4, group, "late");
+    table.settle();
+    let honest = [0, 1, 2, 4];
+    let next = successor(&mut table, group, &honest);
+    table.assert_agreement(next, &honest);
+    assert!(table.session(4).outcome(late).unwrap().unwrap().is_ok());
+    assert_eq!(table.texts(0, next), ["late"]);
+    table.assert_all_heard(next, &honest);
+}
+
+#[test]
+fn where_the_first_to_report_is_gone_the_next_one_makes_the_group() {
+    let (mut table, group) = Table::with(&["bob", "carol", "dave", "mallory", "alice"]);
+    table.has_streams = true;
+    spoil(&mut table, 3, group);
+    let mut has_reported = false;
+    while !has_reported {
+        let reports = |call: &Call, answer| {
+            has_reported = matches!(call, Call::ReportCommit(_));
+            answer
+        };
+        assert!(table.step(4, reports));
+    }
+    let alice = table.seats.pop().unwrap();
+    table.settle();
+    let next = successor(&mut table, group, &[0, 1, 2]);
+    table.seats.push(alice);
+    table.settle();
+    let honest = [0, 1, 2, 4];
+    assert_eq!(successor(&mut table, group, &honest), next);
+    table.assert_agreement(next, &honest);
+    table.assert_all_heard(next, &honest);
+}
+
+#[test]
+fn too_few_who_report_change_nothing() {
+    let (mut table, group) = Table::with(&["alice", "mallory", "carol", "dave", "erin"]);
+    table.has_streams = true;
+    let away: Vec<_> = table.seats.drain(3..).collect();
+    spoil(&mut table, 1, group);
+    // Two of four can't process it and say so: they come back, and the author is still there.
+    table.settle();
+    for seat in [0, 2] {
+        assert_eq!(table.resyncs(seat), 1);
+        let known = table.session(seat).group(group).unwrap().unwrap();
+        assert_eq!((known.standing, known.successor), (Standing::Member, None));
+        let told = table.history(seat, group);
+        let reported = |it: &EntryKind| matches!(it, EntryKind::Reported(_));
+        assert!(told.iter().any(|entry| reported(&entry.kind)));
+    }
+    table.send(0, group, "we go on");
+    table.settle();
+    assert_eq!(table.texts(2, group), ["we go on"]);
+    // When the others come and can't process it either, that is most of them.
+    table.seats.extend(away);
+    table.settle();
+    let honest = [0, 2, 3, 4];
+    let next = successor(&mut table, group, &honest);
+    table.assert_agreement(next, &honest);
+    table.assert_all_heard(next, &honest);
+    assert_eq!(table.texts(2, group), ["we go on"]);
 }

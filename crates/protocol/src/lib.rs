@@ -41,5 +41,5 @@ pub use rules::{
     COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, GroupRules, RULES_VERSION, RulesError,
 };
 pub use signature::{SignatureError, SigningKey, VerifyingKey};
-pub use succession::{Case, Heard, Judgement, Says, followed, users_needed};
+pub use succession::{Bystander, Case, Heard, Judgement, Says, users_needed};
 pub use successor_vote::{Successor, SuccessorVote};

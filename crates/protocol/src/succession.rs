@@ -5,9 +5,9 @@
 //! old group's log. Enough votes end the old group, at the place of the one that was still missing.
 //! Reports and votes count by users: [`users_needed`] of those who were in the epoch before the
 //! Commit, its author left out. All read the same entries in the same order, so all who know who was
-//! in that epoch decide alike. Who came later, or could process the Commit, follows where most of the
-//! members that it knows vote ([`followed`]), and finds the same place: each vote says how many are
-//! needed.
+//! in that epoch decide alike. A [`Bystander`], who came later or could process the Commit, follows where
+//! most of the members that it knows vote, or the one who brought it in, and finds the same place: each
+//! vote says how many are needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,36 +138,61 @@ impl Case {
         let until = self.accepted.after(REPORTS_COUNT_FOR);
         let in_time = |it: &Heard| it.accepted <= until || matches!(it.says, Says::Vote(_));
         let counts = |it: &&Heard| self.voters.contains_key(&it.by) && in_time(it);
-        count(&self.commit, self.users_needed, heard.iter().filter(counts))
+        let heard = heard.iter().filter(counts);
+        count(&self.commit, self.users_needed, None, heard)
     }
 }
 
-/// Where a group goes on, for a device that has no [`Case`] of its own: the Commit, the successor, and
-/// the last entry that counts. `members` are those of the old group whom it knows.
-#[must_use]
-pub fn followed(
-    heard: &[Heard],
-    members: &BTreeMap<DeviceId, UserId>,
-) -> Option<(ReportedCommit, GroupId, Sequence)> {
-    let mut found: Option<(ReportedCommit, GroupId, Sequence)> = None;
-    for proposed in heard.iter().filter_map(proposed) {
-        let author = members.get(&proposed.commit.author);
-        let users: BTreeSet<&UserId> = members.values().filter(|it| Some(*it) != author).collect();
-        let agrees = |it: &&Heard| it.says == Says::Vote(proposed) && users.contains(&it.user);
-        let agreeing: BTreeSet<&UserId> = heard.iter().filter(agrees).map(|it| &it.user).collect();
-        if agreeing.len() < users_needed(users.len()) {
-            continue;
-        }
-        let counts = |it: &&Heard| Some(&it.user) != author;
-        let needed = usize::try_from(proposed.users_needed).unwrap_or(usize::MAX);
-        let judged = count(&proposed.commit, needed, heard.iter().filter(counts));
-        if let Some((group, at)) = judged.successor
-            && found.is_none_or(|(_, _, earlier)| at < earlier)
-        {
-            found = Some((proposed.commit, group, at));
-        }
+/// What a device knows that has no [`Case`] of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bystander {
+    /// The devices in the group, as far as it knows them.
+    pub members: BTreeMap<DeviceId, UserId>,
+    /// When it joined, and by whom it was added: it has not read what was said before, and takes the
+    /// word of the user who brought it in.
+    pub joined: Option<(Sequence, UserId)>,
+}
+
+impl Bystander {
+    /// Where the group goes on: the Commit, the successor, and the last entry that counts.
+    #[must_use]
+    pub fn follow(&self, heard: &[Heard]) -> Option<(ReportedCommit, GroupId, Sequence)> {
+        let proposed: Vec<Successor> = heard.iter().filter_map(proposed).collect();
+        let followed = proposed
+            .into_iter()
+            .filter(|proposed| self.believes(proposed, heard));
+        let ends = followed.filter_map(|proposed| {
+            let author = self.members.get(&proposed.commit.author);
+            let counts = |it: &&Heard| Some(&it.user) != author;
+            let needed = usize::try_from(proposed.users_needed).unwrap_or(usize::MAX);
+            let upheld = self.came_after(&proposed).then_some(UnixMillis(0));
+            let heard = heard.iter().filter(counts);
+            let (group, at) = count(&proposed.commit, needed, upheld, heard).successor?;
+            Some((proposed.commit, group, at))
+        });
+        ends.min_by_key(|(_, _, at)| *at)
     }
-    found
+
+    /// Whether most of the users that it knows vote for this or, where it came later, the one who
+    /// brought it in.
+    fn believes(&self, proposed: &Successor, heard: &[Heard]) -> bool {
+        let author = self.members.get(&proposed.commit.author);
+        let members = self.members.values();
+        let users: BTreeSet<&UserId> = members.filter(|it| Some(*it) != author).collect();
+        let says = Says::Vote(*proposed);
+        let votes = heard.iter().filter(|it| it.says == says);
+        let voters: BTreeSet<&UserId> = votes.map(|it| &it.user).collect();
+        let agreeing = voters.intersection(&users).count();
+        let is_vouched = self.joined.as_ref().is_some_and(|(_, by)| {
+            self.came_after(proposed) && Some(by) != author && voters.contains(by)
+        });
+        is_vouched || agreeing >= users_needed(users.len())
+    }
+
+    fn came_after(&self, proposed: &Successor) -> bool {
+        let joined = self.joined.as_ref().map(|(at, _)| *at);
+        joined.is_some_and(|at| at > proposed.commit.sequence)
+    }
 }
 
 fn proposed(heard: &Heard) -> Option<Successor> {
@@ -177,13 +202,17 @@ fn proposed(heard: &Heard) -> Option<Successor> {
     }
 }
 
-/// Counts what is said of one Commit by those who count.
+/// Counts what is said of one Commit by those who count. `upheld` is said of one that is known to be.
 fn count<'a>(
     commit: &ReportedCommit,
     needed: usize,
+    upheld: Option<UnixMillis>,
     heard: impl Iterator<Item = &'a Heard>,
 ) -> Judgement {
-    let mut judgement = Judgement::default();
+    let mut judgement = Judgement {
+        upheld: upheld.map(|at| (Sequence(0), at)),
+        ..Judgement::default()
+    };
     let mut reported = BTreeSet::new();
     let mut voted: BTreeMap<GroupId, BTreeSet<&UserId>> = BTreeMap::new();
     // Groups with enough votes, in the order in which they had them.

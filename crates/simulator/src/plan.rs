@@ -51,6 +51,8 @@ pub enum Deed {
     Remove(usize, usize),
     /// Its keys renewed.
     Update(usize),
+    /// Everybody unable to go on: a Commit that the service takes and no member can process.
+    Spoil(usize),
     /// Out.
     Leave(usize),
     /// A message sent.
@@ -148,6 +150,10 @@ impl Draft<'_> {
         let group = self.dice.below(self.scenario.groups);
         let actor = self.member(group);
         let creator = creator(self.scenario, group);
+        if self.spoils() && actor != creator {
+            self.members[group].retain(|it| *it != actor);
+            return What::Deed(actor, Deed::Spoil(group));
+        }
         let deed = match self.dice.below(100) {
             0..50 => Deed::Send(group),
             50..68 => {
@@ -172,6 +178,11 @@ impl Draft<'_> {
             _ => Deed::Update(group),
         };
         What::Deed(actor, deed)
+    }
+
+    /// Not asked where nobody ever does, so that other worlds stay what they are.
+    fn spoils(&mut self) -> bool {
+        self.scenario.spoils > 0 && self.dice.below(100) < self.scenario.spoils
     }
 
     /// Somebody who will be in the group: the creator always is.

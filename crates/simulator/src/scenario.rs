@@ -23,6 +23,8 @@ pub struct Scenario {
     pub seconds: u64,
     /// The chance that a process crashes at one step of its own, in a million.
     pub crashes_per_million_steps: u32,
+    /// The chance, in a hundred, that what somebody wants is to spoil a group for all others.
+    pub spoils: usize,
     /// The network, until it heals.
     pub network: Network,
     /// What happens, where it is not to be drawn. Clients and groups go by their numbers; group `n`
@@ -68,6 +70,7 @@ impl Default for Scenario {
             faults: 12,
             seconds: 60,
             crashes_per_million_steps: 2_000,
+            spoils: 0,
             network: Network::default(),
             steps: Vec::new(),
         }
@@ -127,6 +130,7 @@ impl Scenario {
                     Deed::Remove(group, other) => (*group, vec![*other]),
                     Deed::Create(group)
                     | Deed::Update(group)
+                    | Deed::Spoil(group)
                     | Deed::Leave(group)
                     | Deed::Send(group) => (*group, Vec::new()),
                 };

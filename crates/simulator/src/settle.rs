@@ -1,7 +1,7 @@
 //! What is true once everything has healed and everybody is at rest: all members of a group are in
 //! one epoch with one history, and what was wanted was done once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_client::{Entry, EntryKind, GroupId, Sequence, Standing, UserId};
 
@@ -21,6 +21,11 @@ struct Truth {
     epoch: (u64, Vec<u8>),
     members: Vec<UserId>,
     entries: BTreeMap<u64, Entry>,
+    /// The first report of a Commit. Who can't follow one, its creator too, misses what is said from
+    /// there on, until it is back or the group goes on as another.
+    reported: u64,
+    /// What it goes on as, and where it ended.
+    successor: Option<(GroupId, u64)>,
 }
 
 /// From which entry to which somebody was a member; both included.
@@ -35,28 +40,60 @@ impl World<'_> {
         let groups: Vec<_> = self.groups.iter().copied().enumerate().collect();
         for (number, group) in groups {
             let Some(group) = group else { continue };
-            let truth = self.truth(number, group)?;
-            for client in 0..self.machines.len() {
-                self.stands_with(client, &truth)?;
-                self.remembers(client, &truth)?;
+            let truths = self.truths(number, group)?;
+            for truth in &truths {
+                if let Some((_, at)) = truth.successor {
+                    self.witness.ended(truth.group, at);
+                }
+                for client in 0..self.machines.len() {
+                    self.stands_with(client, truth)?;
+                    self.remembers(client, truth)?;
+                }
             }
-            self.read_what_they_may(&truth)?;
-            self.said_once(&truth)?;
+            if let Some(first) = truths.first() {
+                self.read_what_they_may(first)?;
+            }
+            self.said_once(&truths)?;
         }
         self.witness.nothing_is_lost()
     }
 
-    fn truth(&mut self, number: usize, group: GroupId) -> Result<Truth, Violation> {
+    /// A group, and those that it goes on as.
+    fn truths(&mut self, number: usize, group: GroupId) -> Result<Vec<Truth>, Violation> {
+        let lineage = self.lineage(creator(self.scenario, number), group)?;
+        let groups = lineage.iter().enumerate();
+        groups
+            .map(|(at, group)| self.truth(number, *group, lineage.get(at + 1).copied()))
+            .collect()
+    }
+
+    fn truth(
+        &mut self,
+        number: usize,
+        group: GroupId,
+        successor: Option<GroupId>,
+    ) -> Result<Truth, Violation> {
         let creator = creator(self.scenario, number);
         let entries = self.history(creator, group)?;
+        let mut reports = entries.iter().filter(|(_, entry)| is_report(entry));
+        let reported = reports.next().map(|(at, _)| *at);
+        let last = entries.keys().next_back().copied().unwrap_or_default();
         let session = self.machines[creator].session();
         let session = session.ok_or(Violation::Restless { client: creator })?;
-        let members = session.members(group).map_err(|it| broken(creator, &it))?;
+        let (epoch, members) = match successor {
+            Some(_) => ((0, Vec::new()), Vec::new()),
+            None => (
+                session.epoch(group).map_err(|it| broken(creator, &it))?,
+                session.members(group).map_err(|it| broken(creator, &it))?,
+            ),
+        };
         Ok(Truth {
             number,
             group,
-            epoch: session.epoch(group).map_err(|it| broken(creator, &it))?,
+            epoch,
             members: members.into_iter().map(|member| member.user).collect(),
+            reported: reported.unwrap_or(u64::MAX),
+            successor: successor.map(|successor| (successor, last)),
             entries,
         })
     }
@@ -90,13 +127,29 @@ impl World<'_> {
             client,
             reason,
         };
+        let came = self.last_added(client, truth.group)?;
         let machine = &mut self.machines[client];
         let is_member = truth.members.contains(&machine.user);
         let session = machine.session().ok_or(Violation::Restless { client })?;
         let known = session
             .group(truth.group)
             .map_err(|it| broken(client, &it))?;
-        let standing = known.map(|group| group.standing);
+        let standing = known.as_ref().map(|group| group.standing);
+        if let Some((successor, _)) = truth.successor {
+            let goes_on = known.and_then(|group| group.successor);
+            // Who was restored from a copy may have forgotten why it went on, and who came after the
+            // reports may not have read all that it takes to know.
+            let is_there = machine.was_restored
+                || came.is_some_and(|came| came > truth.reported)
+                || (matches!(standing, None | Some(Standing::Ended))
+                    && goes_on.is_none_or(|it| it == successor));
+            return if is_there {
+                Ok(())
+            } else {
+                let reason = format!("it goes on, and this one thinks: {standing:?}");
+                Err(diverged(reason))
+            };
+        }
         match (is_member, standing) {
             (false, None | Some(Standing::Ended)) => return Ok(()),
             (true, Some(Standing::Member)) => {}
@@ -117,6 +170,18 @@ impl World<'_> {
             );
             Err(diverged(reason))
         }
+    }
+
+    /// Where a client was last added to a group, as it knows.
+    fn last_added(&mut self, client: usize, group: GroupId) -> Result<Option<u64>, Violation> {
+        let history = self.history(client, group)?;
+        let user = &self.machines[client].user;
+        let adds = |entry: &Entry| match &entry.kind {
+            EntryKind::Added(added) | EntryKind::Changed { added, .. } => added.contains(user),
+            _ => false,
+        };
+        let added = history.iter().filter(|(_, entry)| adds(entry));
+        Ok(added.map(|(at, _)| *at).next_back())
     }
 
     /// Whether a client's history is the part of the truth that it was there for.
@@ -143,12 +208,12 @@ impl World<'_> {
         }
         let missed = truth.entries.iter().find(|(at, entry)| {
             let known = history.get(*at);
-            let may_miss = known.is_none() && **at <= came_back;
+            let may_miss = known.is_none() && (**at <= came_back || **at >= truth.reported);
             was_there(**at) && known != Some(*entry) && !may_miss
         });
-        let invented = history
-            .keys()
-            .find(|at| was_there(**at) && !truth.entries.contains_key(*at));
+        let invented = history.keys().find(|at| {
+            was_there(**at) && !truth.entries.contains_key(*at) && **at < truth.reported
+        });
         match missed.map(|(at, _)| at).or(invented) {
             None => Ok(()),
             Some(at) => Err(Violation::Diverged {
@@ -172,7 +237,10 @@ impl World<'_> {
             .collect();
         for (client, sequence) in self.witness.readers(truth.group) {
             let inside = |(from, to): &Stay| *from <= sequence && sequence <= *to;
-            if client != creator(self.scenario, truth.number) && !stays[client].iter().any(inside) {
+            // Of what came after a report, the creator may not know who was there.
+            let is_known =
+                sequence < truth.reported && client != creator(self.scenario, truth.number);
+            if is_known && !stays[client].iter().any(inside) {
                 return Err(Violation::ReadOutside {
                     group: truth.number,
                     client,
@@ -183,34 +251,55 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whether each message is in the log once, where its sender was told.
-    fn said_once(&self, truth: &Truth) -> Result<(), Violation> {
-        for wanted in self.wanted.iter().filter(|it| it.group == truth.number) {
+    /// Whether each message is in one of the logs once, where its sender was told.
+    fn said_once(&mut self, truths: &[Truth]) -> Result<(), Violation> {
+        let Some(number) = truths.first().map(|truth| truth.number) else {
+            return Ok(());
+        };
+        // Those who can't follow a Commit know different parts of what was said.
+        let mut places: BTreeMap<String, BTreeSet<(usize, u64)>> = BTreeMap::new();
+        for (generation, truth) in truths.iter().enumerate() {
+            for client in 0..self.machines.len() {
+                for (at, entry) in self.history(client, truth.group)? {
+                    if let Some(text) = entry.text() {
+                        let known = places.entry(text.to_owned()).or_default();
+                        known.insert((generation, at));
+                    }
+                }
+            }
+        }
+        for wanted in self.wanted.iter().filter(|it| it.group == number) {
             let Some(text) = &wanted.text else { continue };
-            let places = truth.places(text);
-            if !self.is_as_told(wanted, &places, truth) {
+            let known = places.get(text).cloned().unwrap_or_default();
+            if !self.is_as_told(wanted, &known, truths) {
                 return Err(Violation::NotOnce {
                     client: wanted.client,
                     text: text.clone(),
-                    count: places.len(),
+                    count: known.len(),
                 });
             }
         }
         Ok(())
     }
 
-    fn is_as_told(&self, wanted: &Wanted, places: &[u64], truth: &Truth) -> bool {
+    fn is_as_told(
+        &self,
+        wanted: &Wanted,
+        places: &BTreeSet<(usize, u64)>,
+        truths: &[Truth],
+    ) -> bool {
         let machine = &self.machines[wanted.client];
         if machine.was_restored {
             // It may have forgotten what it wanted, and how that ended.
             return places.len() <= 1;
         }
         match &wanted.outcome {
-            Some(Ok(sequence)) => places == [*sequence],
+            Some(Ok(sequence)) => places.len() == 1 && places.iter().all(|(_, at)| at == sequence),
             Some(Err(_)) => places.is_empty(),
             // Forgotten: it was done once, or given up because the sender was no member any more.
             None => {
-                let stays = truth.stays(&machine.user);
+                let stays = truths.last().map(|it| it.stays(&machine.user));
+                let stays = stays.filter(|_| truths.len() == 1).unwrap_or_default();
                 let stayed = stays.len() == 1 && stays[0].1 == u64::MAX;
                 places.len() <= 1 && (!stayed || places.len() == 1)
             }
@@ -251,13 +340,8 @@ impl Truth {
             .find(|(_, entry)| came_back(entry));
         last.map_or(0, |(at, _)| *at)
     }
+}
 
-    fn places(&self, text: &str) -> Vec<u64> {
-        let says = |entry: &Entry| entry.text() == Some(text);
-        let entries = self.entries.iter();
-        entries
-            .filter(|(_, entry)| says(entry))
-            .map(|(at, _)| *at)
-            .collect()
-    }
+fn is_report(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::Reported(_))
 }

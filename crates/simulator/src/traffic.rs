@@ -6,7 +6,9 @@ use conclave_client::{
     perform,
     session::{Call, Hint, Rejection, Reply, State},
 };
-use conclave_rpc::v1::delivery_service_client::DeliveryServiceClient;
+use conclave_rpc::v1::{
+    self, delivery_service_client::DeliveryServiceClient, submit_request::Body,
+};
 
 use crate::{
     Violation,
@@ -69,6 +71,8 @@ impl World<'_> {
         if self.is_cut(client) {
             return Ok(());
         }
+        let asked = call;
+        let call = &self.spoil(client, call);
         let answer = match self.saboteur.instead(call) {
             Some(reply) => Ok(reply),
             None => self.ask_service(client, call),
@@ -81,6 +85,7 @@ impl World<'_> {
             format!("service: c{client} #{number} {}: {said}", kind(call))
         });
         if let Ok(reply) = &answer {
+            self.forgive(client, call);
             self.witness.answered(client, call, reply)?;
             self.spread_news(call, reply);
         }
@@ -89,12 +94,39 @@ impl World<'_> {
                 client,
                 number,
                 service_life: self.service_life,
-                call: call.clone(),
+                call: asked.clone(),
                 answer: answer.clone(),
             };
             self.plan_in(wait, answer);
         }
         Ok(())
+    }
+
+    /// A call as the service hears it: a spoiler's Commit has another membership tag, which only
+    /// members can check (RFC 9420 §6.2).
+    fn spoil(&self, client: usize, call: &Call) -> Call {
+        let mut call = call.clone();
+        let is_spoilt = self.is_spoilt(client, &call);
+        if let (Some(bundle), true) = (member_commit(&mut call), is_spoilt) {
+            let mut bytes = bundle.commit.to_vec();
+            bytes.last_mut().into_iter().for_each(|last| *last ^= 1);
+            bundle.commit = bytes.into();
+        }
+        call
+    }
+
+    /// Who has spoilt a group once lets it be.
+    fn forgive(&mut self, client: usize, call: &Call) {
+        if member_commit(&mut call.clone()).is_some()
+            && let Some(group) = call.group()
+        {
+            self.spoilers.remove(&(client, group));
+        }
+    }
+
+    fn is_spoilt(&self, client: usize, call: &Call) -> bool {
+        let group = call.group();
+        group.is_some_and(|group| self.spoilers.contains(&(client, group)))
     }
 
     fn ask_service(&mut self, client: usize, call: &Call) -> Result<Reply, Rejection> {
@@ -113,7 +145,10 @@ impl World<'_> {
 
     /// Those whom an entry may concern hear of it, if the network lets them.
     fn spread_news(&mut self, call: &Call, reply: &Reply) {
-        let (Reply::Submit(_), Some(group)) = (reply, call.group()) else {
+        use Reply::{ReportCommit, Submit, VoteForSuccessor};
+        let (Submit(_) | ReportCommit(_) | VoteForSuccessor(_), Some(group)) =
+            (reply, call.group())
+        else {
             return;
         };
         self.report.entries += 1;
@@ -180,6 +215,18 @@ impl World<'_> {
         };
         let away = Err(Rejection::Unreachable("nobody answers".to_owned()));
         self.take_in(client, number, &call, away)
+    }
+}
+
+/// A member's Commit; not one by which somebody joins. Its sender type (RFC 9420 §6) follows version,
+/// wire format, group id and epoch.
+fn member_commit(call: &mut Call) -> Option<&mut v1::CommitBundle> {
+    match call {
+        Call::Submit(v1::SubmitRequest {
+            body: Some(Body::Commit(bundle)),
+            ..
+        }) if bundle.commit.get(29) == Some(&1) => Some(bundle),
+        _ => None,
     }
 }
 

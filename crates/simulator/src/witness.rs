@@ -126,6 +126,8 @@ struct Seen {
     acknowledged: BTreeSet<u64>,
     read: BTreeSet<u64>,
     read_by: BTreeSet<(usize, u64)>,
+    /// Where it ended, since it went on as another group.
+    end: Option<u64>,
 }
 
 /// Who sees all.
@@ -248,10 +250,18 @@ impl Witness {
         Ok(())
     }
 
+    /// A group went on as another: what stands behind this place does not count.
+    pub(crate) fn ended(&mut self, group: GroupId, at: u64) {
+        if let Some(seen) = self.groups.get_mut(&group.as_bytes()[..]) {
+            seen.end = Some(at);
+        }
+    }
+
     /// That everything acknowledged was read by somebody, once everybody has read all.
     pub(crate) fn nothing_is_lost(&self) -> Result<(), Violation> {
         for seen in self.groups.values() {
-            if let Some(sequence) = seen.acknowledged.difference(&seen.read).next() {
+            let mut lost = seen.acknowledged.difference(&seen.read);
+            if let Some(sequence) = lost.find(|at| seen.end.is_none_or(|end| **at <= end)) {
                 return Err(Violation::Lost {
                     group: seen.number,
                     sequence: *sequence,

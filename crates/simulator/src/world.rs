@@ -1,6 +1,9 @@
 //! The world: its time, what is about to happen in it, and everybody in it.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use conclave_client::{
     ClientError, GroupId, UnixMillis,
@@ -137,6 +140,8 @@ pub(crate) struct World<'a> {
     /// How often the service has started.
     pub(crate) service_life: u64,
     pub(crate) saboteur: Saboteur,
+    /// Whose next Commit in which group nobody can process.
+    pub(crate) spoilers: BTreeSet<(usize, GroupId)>,
     pub(crate) machines: Vec<Machine>,
     /// Who reaches nobody until when.
     cut_until: Vec<u64>,
@@ -180,6 +185,7 @@ impl<'a> World<'a> {
             service: InProcess::new(SERVER, beginning),
             service_life: 0,
             saboteur: Saboteur::new(bug),
+            spoilers: BTreeSet::new(),
             cut_until: vec![0; machines.len()],
             wakes: vec![None; machines.len()],
             machines,
@@ -338,14 +344,19 @@ impl<'a> World<'a> {
         let (number, others) = match deed {
             Deed::Add(group, clients) => (*group, users(clients)),
             Deed::Remove(group, other) => (*group, users(&[*other])),
-            Deed::Create(group) | Deed::Update(group) | Deed::Leave(group) | Deed::Send(group) => {
-                (*group, Vec::new())
-            }
+            Deed::Create(group)
+            | Deed::Update(group)
+            | Deed::Spoil(group)
+            | Deed::Leave(group)
+            | Deed::Send(group) => (*group, Vec::new()),
         };
+        let group = self.groups[number];
+        let group = group.map(|group| self.lineage(client, group)).transpose()?;
+        let group = group.and_then(|lineage| lineage.last().copied());
         let Some(session) = self.machines[client].session() else {
             return Ok(());
         };
-        let wanted = match (deed, self.groups[number]) {
+        let wanted = match (deed, group) {
             (Deed::Create(_), None) => {
                 session
                     .create_group(&format!("g{number}"), now)
@@ -357,7 +368,9 @@ impl<'a> World<'a> {
             }
             (Deed::Add(..), Some(group)) => session.add(group, &others),
             (Deed::Remove(..), Some(group)) => session.remove(group, &others).map(|it| vec![it]),
-            (Deed::Update(_), Some(group)) => session.update(group).map(|it| vec![it]),
+            (Deed::Update(_) | Deed::Spoil(_), Some(group)) => {
+                session.update(group).map(|it| vec![it])
+            }
             (Deed::Leave(_), Some(group)) => session.leave(group).map(|it| vec![it]),
             (Deed::Send(_), Some(group)) => session.send(group, &text).map(|it| vec![it]),
             _ => return Ok(()),
@@ -365,6 +378,9 @@ impl<'a> World<'a> {
         match wanted {
             Ok(intents) => {
                 let text = matches!(deed, Deed::Send(_)).then_some(text);
+                if let (Deed::Spoil(_), Some(group)) = (deed, group) {
+                    self.spoilers.insert((client, group));
+                }
                 self.wanted.extend(intents.into_iter().map(|intent| Wanted {
                     client,
                     group: number,
@@ -384,6 +400,24 @@ impl<'a> World<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// A group and those that it goes on as, as far as a client knows.
+    pub(crate) fn lineage(
+        &mut self,
+        client: usize,
+        group: GroupId,
+    ) -> Result<Vec<GroupId>, Violation> {
+        let mut lineage = vec![group];
+        while let Some(session) = self.machines[client].session()
+            && let Some(last) = lineage.last()
+            && let Some(known) = session.group(*last).map_err(|it| broken(client, &it))?
+            && let Some(successor) = known.successor
+            && !lineage.contains(&successor)
+        {
+            lineage.push(successor);
+        }
+        Ok(lineage)
     }
 
     /// A process crashes now and then at a step of its own.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_engine::EngineError;
 use conclave_protocol::{
-    Case, CommitReport, DeviceAddress, DeviceId, Epoch, GroupId, Heard, Judgement, ReportedCommit,
-    Says, Sequence, SuccessorVote, UnixMillis, UserId, VerifyingKey, followed,
+    Bystander, Case, CommitReport, DeviceAddress, DeviceId, Epoch, GroupId, Heard, Judgement,
+    ReportedCommit, Says, Sequence, SuccessorVote, UnixMillis, UserId, VerifyingKey,
 };
 use conclave_rpc::{device_id, v1};
 use prost::Message as _;
@@ -183,14 +183,38 @@ impl Tx<'_> {
             }));
             heard.retain(|it| it.says.commit() != case.commit());
         }
-        let members = self.devices_in(id)?;
-        let decided = followed(&heard, &members);
-        found.extend(decided.map(|(commit, to, at)| Conclusion {
+        let bystander = Bystander {
+            members: self.devices_in(id)?,
+            joined: self.brought_in_by(id)?,
+        };
+        let followed = bystander.follow(&heard);
+        found.extend(followed.map(|(commit, to, at)| Conclusion {
             to,
             at,
-            without: members.get(&commit.author).cloned(),
+            without: bystander.members.get(&commit.author).cloned(),
         }));
         Ok(found.into_iter().min_by_key(|it| it.at))
+    }
+
+    /// When this device was added to a group, and by whom.
+    fn brought_in_by(&self, id: GroupId) -> Result<Option<(Sequence, UserId)>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT sequence, author, body FROM history WHERE group_id = ? AND kind = 'added'
+             ORDER BY sequence DESC",
+        )?;
+        let own = self.own_user().as_str();
+        let mut rows = query.query([id.as_bytes()])?;
+        while let Some(row) = rows.next()? {
+            let (author, added): (String, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            if added
+                .split(|it| *it == b'\n')
+                .any(|it| it == own.as_bytes())
+            {
+                let at = sequence(row, 0)?;
+                return Ok(author.parse().ok().map(|author| (at, author)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether enough members have reported a Commit that this device could not process.

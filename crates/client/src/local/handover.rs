@@ -2,7 +2,7 @@
 //! was to be done in it is to be done in its successor.
 
 use conclave_engine::EngineError;
-use conclave_protocol::{Content, GroupId, Message, Sequence};
+use conclave_protocol::{Content, GroupId, Message, Sequence, UserId};
 use conclave_rpc::v1;
 use rusqlite::OptionalExtension as _;
 
@@ -25,7 +25,7 @@ impl Tx<'_> {
         let (Some(group), Some(last)) = (self.group(id)?, last) else {
             return Ok(Vec::new());
         };
-        let own = self.own_certificate().address().user.clone();
+        let own = self.own_user();
         let line = Entry {
             group: id,
             sequence: *at,
@@ -44,7 +44,7 @@ impl Tx<'_> {
         self.drop_join(id)?;
         self.sql
             .execute("DELETE FROM resyncs WHERE group_id = ?", [id.as_bytes()])?;
-        if without.as_ref() == Some(&own) {
+        if without.as_ref() == Some(own) {
             self.forget_group(id)?;
             self.abandon(id, &ClientError::NotMember.to_string())?;
             return Ok(vec![Event::Entry(line), Event::Ended(id)]);
@@ -158,9 +158,12 @@ impl Tx<'_> {
             }
             return Ok(());
         }
-        let me = self.own_certificate().address().user.clone();
+        let me = self.own_user();
         let members = self.users_in(own)?.into_iter();
-        let others = members.filter(|it| *it != me).collect();
+        let others: Vec<UserId> = members.filter(|it| it != me).collect();
+        if others.is_empty() {
+            return self.end_group(own).map(drop);
+        }
         self.abandon(own, "another group was made in its place")?;
         self.enqueue(own, &Intent::Remove(others)).map(drop)
     }

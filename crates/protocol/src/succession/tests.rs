@@ -41,6 +41,13 @@ fn log(said: impl IntoIterator<Item = (u8, Says)>) -> Vec<Heard> {
     .collect()
 }
 
+fn bystander(devices: u8, joined: Option<(Sequence, UserId)>) -> Bystander {
+    Bystander {
+        members: roster(devices),
+        joined,
+    }
+}
+
 fn says(case: &Case, kind: u8) -> Says {
     match kind {
         0 => Says::Report(commit(1)),
@@ -87,7 +94,13 @@ fn a_vote_that_counts_otherwise_does_not_count() {
     let heard = log(begun.into_iter().chain([vote(2, few), vote(4, successor)]));
     assert_eq!(case.judge(&heard).successor, None);
     // Nor does one user alone lead those astray who have no case of their own.
-    assert_eq!(followed(&heard, &roster(6)), None);
+    assert_eq!(bystander(6, None).follow(&heard), None);
+    // But whom that user brought in later follows, and nobody else does.
+    for (by, after, follows) in [(2, 2, true), (2, 0, false), (4, 2, false)] {
+        let joined = Some((Sequence(after), user(by)));
+        let followed = bystander(6, joined).follow(&heard[..3]);
+        assert_eq!(followed.is_some(), follows, "{by} {after}");
+    }
 }
 
 proptest! {
@@ -131,7 +144,8 @@ proptest! {
         said.extend((devices..devices + newcomers).map(|by| (by, says(&case, 2))));
         let heard = log(said);
         let judged = case.judge(&heard).successor;
-        if let Some((_, group, at)) = followed(&heard, &roster(devices + newcomers)) {
+        let bystander = bystander(devices + newcomers, None);
+        if let Some((_, group, at)) = bystander.follow(&heard) {
             let decided = judged.filter(|(judged, _)| *judged == group || newcomers == 0);
             prop_assert!(decided.is_none() || decided == Some((group, at)));
         }
