@@ -2,6 +2,7 @@
 //! implementations must refuse the same, and go on as if nothing had been.
 
 mod commit;
+mod successor;
 mod welcome;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
