@@ -302,7 +302,7 @@ impl Client {
     ) -> Result<Vec<Entry>, ClientError> {
         self.session(move |session| {
             // What is to be gone is not shown, also where nothing has deleted it yet.
-            session.expire(now())?;
+            session.expire_unasked(now())?;
             session.history(group, after, limit)
         })
         .await

@@ -77,6 +77,24 @@ impl Client {
             .await
     }
 
+    /// Up to `limit` entries of a group's history before a place in its log, the last ones, oldest
+    /// first: as somebody scrolls back. From the end on, the place is `Sequence(u64::MAX)`.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub async fn history_before(
+        &self,
+        group: GroupId,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ClientError> {
+        self.session(move |session| {
+            session.expire_unasked(now())?;
+            session.history_before(group, before, limit)
+        })
+        .await
+    }
+
     /// Messages that have all the words, of which the last may be the beginning of one; at most
     /// `limit`, in one group or in all, the latest of each first.
     ///
@@ -90,7 +108,7 @@ impl Client {
     ) -> Result<Vec<Entry>, ClientError> {
         let query = query.to_owned();
         self.session(move |session| {
-            session.expire(now())?;
+            session.expire_unasked(now())?;
             session.search(&query, group, limit)
         })
         .await

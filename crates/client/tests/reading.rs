@@ -122,6 +122,30 @@ fn messages_are_found_by_the_words_that_they_have_now() {
 }
 
 #[test]
+fn history_is_read_forwards_and_backwards_in_pages() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    for number in 0..23 {
+        table.send(0, group, &number.to_string());
+    }
+    table.settle();
+    let all = table.history(1, group);
+    let (mut forwards, mut after) = (Vec::new(), Sequence(0));
+    let (mut backwards, mut before) = (Vec::new(), Sequence(u64::MAX));
+    for _ in 0..10 {
+        let session = table.session(1);
+        let page = session.history(group, after, 5).unwrap();
+        after = page.last().map_or(after, |entry| entry.sequence);
+        forwards.extend(page);
+        let mut page = session.history_before(group, before, 5).unwrap();
+        before = page.first().map_or(before, |entry| entry.sequence);
+        page.extend(std::mem::take(&mut backwards));
+        backwards = page;
+    }
+    assert_eq!(forwards, all);
+    assert_eq!(backwards, all);
+}
+
+#[test]
 fn blocked_users_are_kept_and_not_shown() {
     let (mut table, group) = Table::with(&["alice", "bob", "carol"]);
     let carol = table.session(2).user().clone();

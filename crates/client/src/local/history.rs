@@ -21,6 +21,30 @@ impl Tx<'_> {
         self.lines(SHOWN, group, after, limit)
     }
 
+    /// Up to `limit` entries before a place in the log, the last ones, oldest first.
+    pub(crate) fn history_before(
+        &self,
+        group: GroupId,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ClientError> {
+        let mut query = self.sql.prepare_cached(&format!(
+            "SELECT min(sequence) FROM (SELECT h.sequence FROM history h
+             WHERE h.group_id = ? AND h.sequence < ? {SHOWN} ORDER BY h.sequence DESC LIMIT ?)"
+        ))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let first: Option<i64> =
+            query.query_row((group.as_bytes(), number(before), limit), |row| row.get(0))?;
+        let Some(first) = first else {
+            return Ok(Vec::new());
+        };
+        let after = Sequence(first.unsigned_abs().saturating_sub(1));
+        let mut entries =
+            self.history(group, after, usize::try_from(limit).unwrap_or(usize::MAX))?;
+        entries.retain(|entry| entry.sequence < before);
+        Ok(entries)
+    }
+
     /// One entry.
     pub(crate) fn entry(&self, group: GroupId, at: Sequence) -> Result<Option<Entry>, ClientError> {
         self.one_line("", group, at)

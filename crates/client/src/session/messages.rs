@@ -116,6 +116,13 @@ impl Session {
         Ok(events)
     }
 
+    /// Like [`Self::expire`], where somebody reads: what is deleted is told with what comes next.
+    pub(crate) fn expire_unasked(&mut self, now: UnixMillis) -> Result<(), ClientError> {
+        let events = self.expire(now)?;
+        self.news.extend(events);
+        Ok(())
+    }
+
     /// When the next message's time will be over.
     ///
     /// # Errors

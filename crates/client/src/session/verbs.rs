@@ -237,6 +237,21 @@ impl Session {
         self.local.read(|tx| tx.history(group, after, limit))
     }
 
+    /// Up to `limit` entries of a group's history before a place in its log, the last ones, oldest
+    /// first: as somebody scrolls back.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn history_before(
+        &mut self,
+        group: GroupId,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ClientError> {
+        self.local
+            .read(|tx| tx.history_before(group, before, limit))
+    }
+
     pub(super) fn enqueue<T>(
         &mut self,
         group: GroupId,
