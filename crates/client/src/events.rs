@@ -146,6 +146,12 @@ impl Follower {
     async fn take_in(&self, response: v1::StreamResponse) -> Result<Vec<Event>, ClientError> {
         let hint = match response.event {
             Some(Live::Entry(entry)) => return self.take_entry(entry).await,
+            Some(Live::Signal(signal)) => {
+                let heard = self
+                    .client
+                    .session(move |it| it.take_signal(&signal, now()));
+                return Ok(heard.await?.into_iter().collect());
+            }
             Some(Live::Mailbox(item)) => {
                 if matches!(item.item, Some(Item::Intent(_))) {
                     // It is still in the mailbox, with those that come meanwhile.

@@ -95,6 +95,19 @@ impl Client {
         .await
     }
 
+    /// Lets the members who are there see that this user types. Call it as often as there is a key
+    /// press: it goes out every few seconds at most. It is kept nowhere and may be lost.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`], [`ClientError::Unreachable`].
+    pub async fn typing(&self, group: GroupId) -> Result<(), ClientError> {
+        let request = self.session(move |session| session.typing(group, now()));
+        match request.await? {
+            Some(request) => self.inner.remote.send_signal(request).await,
+            None => Ok(()),
+        }
+    }
+
     /// Messages that have all the words, of which the last may be the beginning of one; at most
     /// `limit`, in one group or in all, the latest of each first.
     ///

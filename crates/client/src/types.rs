@@ -184,6 +184,14 @@ pub enum Event {
         /// Up to where they have read it.
         read: Sequence,
     },
+    /// Somebody types at this moment. It is said again every few seconds; where it is not, they have
+    /// stopped.
+    Typing {
+        /// The group.
+        group: GroupId,
+        /// Who.
+        user: UserId,
+    },
     /// A message's time was over; nothing of it is left here.
     Expired {
         /// The group.

@@ -40,6 +40,9 @@ pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(1);
 /// The time between two receipts for one group: each is an entry of the log.
 pub(crate) const RECEIPT_WAIT: Duration = Duration::from_secs(5);
 
+/// The time between two signals that somebody types. Others show it a little longer than that.
+pub(crate) const TYPING_WAIT: Duration = Duration::from_secs(3);
+
 /// The range in which waits double, from the first to the longest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waits {

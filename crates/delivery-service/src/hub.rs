@@ -2,14 +2,15 @@
 //! cursor, so a hint that is lost or doubled loses or doubles nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use conclave_protocol::{DeviceId, GroupId, Sequence};
 use tokio::sync::Notify;
+use tonic::codegen::Bytes;
 
-use crate::tails::Tails;
+use crate::{limits::SIGNALS_WAITING_MAX, tails::Tails};
 
 /// What there may be something new in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ pub(crate) struct Hub {
 struct Bell {
     device: DeviceId,
     rung: Mutex<BTreeSet<Topic>>,
+    /// Those that nobody has taken yet; of too many the oldest go.
+    signals: Mutex<VecDeque<Signal>>,
     notify: Notify,
     /// The device is no more.
     ended: Notify,
@@ -70,6 +73,23 @@ impl Hub {
         &self.tails
     }
 
+    /// Passes a signal to the other devices that follow the group now. It is kept nowhere else.
+    pub(crate) fn pass(&self, signal: &Signal) {
+        let bells = self.bells();
+        let following = bells.get(&Topic::Group(signal.group));
+        for bell in following.into_iter().flatten() {
+            if bell.device == signal.sender {
+                continue;
+            }
+            let mut waiting = bell.signals();
+            if waiting.len() >= SIGNALS_WAITING_MAX {
+                waiting.pop_front();
+            }
+            waiting.push_back(signal.clone());
+            bell.notify.notify_one();
+        }
+    }
+
     /// Tells those who follow one topic of news.
     fn ring(&self, followed: Topic, news: Topic) {
         let bells = self.bells();
@@ -84,6 +104,7 @@ impl Hub {
         let bell = Bell {
             device,
             rung: Mutex::default(),
+            signals: Mutex::default(),
             notify: Notify::new(),
             ended: Notify::new(),
         };
@@ -106,7 +127,20 @@ impl Hub {
     }
 }
 
+/// Something of the moment, from a member to those who are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signal {
+    pub(crate) group: GroupId,
+    pub(crate) sender: DeviceId,
+    /// Opaque.
+    pub(crate) bytes: Bytes,
+}
+
 impl Bell {
+    fn signals(&self) -> MutexGuard<'_, VecDeque<Signal>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rung(&self) -> MutexGuard<'_, BTreeSet<Topic>> {
         self.rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,11 +184,17 @@ impl Subscription {
         Ending(Arc::clone(&self.bell))
     }
 
-    /// Waits for hints and gives the topics they are for. Losing this future loses no hint.
+    /// The signals that have come.
+    pub(crate) fn signals(&self) -> VecDeque<Signal> {
+        std::mem::take(&mut *self.bell.signals())
+    }
+
+    /// Waits for hints and gives the topics they are for; none where only signals have come. Losing
+    /// this future loses no hint.
     pub(crate) async fn rung(&self) -> BTreeSet<Topic> {
         loop {
             let rung = std::mem::take(&mut *self.bell.rung());
-            if !rung.is_empty() {
+            if !rung.is_empty() || !self.bell.signals().is_empty() {
                 return rung;
             }
             self.bell.notify.notified().await;
@@ -225,6 +265,25 @@ mod tests {
         let standing = Topic::Standing(GroupId::from_bytes([2; 16]));
         hub.hint(standing);
         assert_eq!(one.rung().await, BTreeSet::from([topic(2), standing]));
+
+        // Signals reach the others who follow now, and few of them wait.
+        let signal = |number: usize| Signal {
+            group: GroupId::from_bytes([2; 16]),
+            sender: device(2),
+            bytes: vec![u8::try_from(number).unwrap()].into(),
+        };
+        for number in 0..SIGNALS_WAITING_MAX + 2 {
+            hub.pass(&signal(number));
+        }
+        assert!(one.rung().await.is_empty());
+        let came = one.signals();
+        assert_eq!((came.len(), &came[0]), (SIGNALS_WAITING_MAX, &signal(2)));
+        hub.pass(&Signal {
+            sender: device(1),
+            ..signal(0)
+        });
+        assert!(one.signals().is_empty(), "not to the one who sent it");
+
         one.follow(Topic::Mailbox(device(1)));
         let ending = one.ending();
         hub.end(device(2));

@@ -197,3 +197,6 @@ pub(crate) const VOTES_PER_DEVICE_MAX: usize = 4;
 
 /// Devices that are tried for an intent: enough that one is a member and has room in its mailbox.
 pub(crate) const COMMITTERS_ASKED_MAX: usize = 16;
+
+/// Signals of others that wait for one live stream: more of them are of no interest together.
+pub(crate) const SIGNALS_WAITING_MAX: usize = 16;

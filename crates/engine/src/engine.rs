@@ -15,6 +15,7 @@ use openmls::prelude::{
     GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _,
 };
 use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
+use zeroize::Zeroizing;
 
 use crate::{
     Device, Effects, EngineError, Member, State, certificates, device::DeviceSigner,
@@ -96,6 +97,31 @@ impl Engine {
         self.look(state, |provider| {
             let group = load(provider, group)?;
             Ok(group.epoch_authenticator().as_slice().to_vec())
+        })
+    }
+
+    /// A secret of the current epoch for a purpose of the application's (RFC 9420 §8.5): `label`
+    /// says which, `context` for whom. All members have it.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownGroup`], [`Evicted`](EngineError::Evicted).
+    pub fn export(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+        label: &str,
+        context: &[u8],
+    ) -> Result<Zeroizing<[u8; 32]>, EngineError> {
+        self.look(state, |provider| {
+            let group = load_active(provider, group)?;
+            let secret = group
+                .export_secret(provider.crypto(), label, context, 32)
+                .map_err(|_| EngineError::Internal("a secret cannot be exported"))?;
+            let secret = Zeroizing::new(secret);
+            let mut key = Zeroizing::new([0; 32]);
+            // The length is the one that was asked for.
+            key.copy_from_slice(&secret);
+            Ok(key)
         })
     }
 

@@ -43,6 +43,12 @@ pub const REACTIONS_PER_USER_MAX: usize = 8;
 /// The longest time after which a message may expire.
 pub const MESSAGE_EXPIRY_MAX: Duration = Duration::from_hours(365 * 24);
 
+/// Bytes of a signal: the one that there is has 121.
+pub const SIGNAL_BYTES_MAX: usize = 256;
+
+/// How far a signal's time may be from its receiver's clock: it is of the moment, and clocks differ.
+pub const SIGNAL_SKEW: Duration = Duration::from_secs(30);
+
 /// Users in a group up to which receipts are sent: each is an entry that all others read.
 pub const RECEIPT_MEMBERS_MAX: usize = 32;
 

@@ -25,6 +25,7 @@ mod recovery;
 mod report;
 mod resync;
 mod schema;
+mod signals;
 mod state;
 mod successor;
 mod unlisted;

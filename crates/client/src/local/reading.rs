@@ -143,7 +143,7 @@ impl Tx<'_> {
         rows.map(|user| Ok(user?.parse()?)).collect()
     }
 
-    pub(super) fn is_blocked(&self, user: &UserId) -> Result<bool, ClientError> {
+    pub(crate) fn is_blocked(&self, user: &UserId) -> Result<bool, ClientError> {
         let mut query = self
             .sql
             .prepare_cached("SELECT 1 FROM blocked WHERE user = ?")?;

@@ -20,6 +20,17 @@ impl Remote {
         .map(drop)
     }
 
+    pub(crate) async fn send_signal(
+        &self,
+        request: v1::SendSignalRequest,
+    ) -> Result<(), ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.send_signal(request).await
+        })
+        .await
+        .map(drop)
+    }
+
     /// Whether a member has approved.
     pub(crate) async fn redeem_invitation(
         &self,

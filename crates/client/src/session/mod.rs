@@ -29,6 +29,7 @@ mod pace;
 mod reading;
 mod rejoin;
 mod search;
+mod signals;
 mod state;
 mod successor;
 mod take;
@@ -48,6 +49,7 @@ use self::{
     instance::Instance,
     pace::{Backoff, Due, Progress},
     search::Index,
+    signals::Signals,
 };
 pub use crate::local::{Database, Seed};
 use crate::{ClientError, Event, Group, Registration, Standing, local::Local};
@@ -65,6 +67,7 @@ pub struct Session {
     stock: Stock,
     groups: BTreeMap<GroupId, Progress>,
     index: Index,
+    signals: Signals,
     /// What the application hears with what comes next.
     news: Vec<Event>,
 }
@@ -162,6 +165,7 @@ impl Session {
             stock: Stock::Unknown,
             groups: BTreeMap::new(),
             index: Index::default(),
+            signals: Signals::default(),
             news: Vec::new(),
         };
         session.look_at_groups()?;

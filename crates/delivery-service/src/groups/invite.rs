@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Groups, body::check_size};
 use crate::{
     error::Refusal,
-    hub::Topic,
+    hub::{Signal, Topic},
     limits::{COMMITTERS_ASKED_MAX, HANDSHAKE_ATTEMPTS_MAX},
     store::{Entrance, GroupDeletion, NewInvitation, Notice, Notified},
 };
@@ -56,6 +56,16 @@ impl Groups {
         let entrance = entrance.ok_or(Refusal::UnknownGroup)?;
         let may_join = entrance.may_join;
         may_join.then_some(entrance).ok_or(Refusal::NotMember)
+    }
+
+    /// Passes a member's signal to the members who are there now.
+    pub(crate) fn pass(&self, signal: &Signal) -> Result<(), Refusal> {
+        if signal.bytes.is_empty() || signal.bytes.len() > limits::SIGNAL_BYTES_MAX {
+            return Err(Refusal::Invalid("signal: empty or too large"));
+        }
+        self.require_member(signal.group, signal.sender)?;
+        self.hub.pass(signal);
+        Ok(())
     }
 
     /// Makes an invitation of a member. The same again changes nothing.

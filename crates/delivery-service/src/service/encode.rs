@@ -6,6 +6,7 @@ use tonic::codegen::Bytes;
 
 use crate::{
     error::Refusal,
+    hub::Signal,
     store::{Entry, EntryKind, Mail, MailboxItem, Notice, WaitingWelcome},
     wire::SlicedWelcome,
 };
@@ -125,6 +126,14 @@ pub(super) fn departures(group: GroupId, departed: &[DeviceId]) -> v1::StreamRes
     event(v1::stream_response::Event::Departures(v1::Departures {
         group_id: id(group.as_bytes()),
         device_ids: devices(departed),
+    }))
+}
+
+pub(super) fn signal(signal: Signal) -> v1::StreamResponse {
+    event(v1::stream_response::Event::Signal(v1::GroupSignal {
+        group_id: id(signal.group.as_bytes()),
+        sender_device_id: id(signal.sender.as_bytes()),
+        signal: signal.bytes,
     }))
 }
 

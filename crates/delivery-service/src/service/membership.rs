@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
 use super::{Authenticated, Events, Service};
-use crate::{groups::Opening, limits::STREAM_EVENTS_MAX};
+use crate::{groups::Opening, hub::Signal, limits::STREAM_EVENTS_MAX};
 
 impl Service {
     pub(super) async fn send_group_info(
@@ -66,6 +66,19 @@ impl Service {
         })
         .await?;
         Ok(Response::new(v1::ApproveInvitationResponse {}))
+    }
+
+    pub(super) async fn pass_signal(
+        &self,
+        Authenticated { caller, body, .. }: Authenticated<v1::SendSignalRequest>,
+    ) -> Result<Response<v1::SendSignalResponse>, Status> {
+        let signal = Signal {
+            group: group_id(&body.group_id)?,
+            sender: caller,
+            bytes: body.signal,
+        };
+        self.job(move |rooms| rooms.groups.pass(&signal)).await?;
+        Ok(Response::new(v1::SendSignalResponse {}))
     }
 
     pub(super) async fn hand_over(

@@ -316,6 +316,13 @@ impl DeliveryService for Service {
         self.hand_over(self.identify(request)?).await
     }
 
+    async fn send_signal(
+        &self,
+        request: Request<v1::SendSignalRequest>,
+    ) -> Result<Response<v1::SendSignalResponse>, Status> {
+        self.pass_signal(self.identify(request)?).await
+    }
+
     async fn delete_device(
         &self,
         request: Request<v1::DeleteDeviceRequest>,

@@ -140,6 +140,7 @@ impl Stream {
                 },
                 topics = self.subscription.rung(), if self.turns.queue.is_empty() => {
                     topics.into_iter().for_each(|topic| self.hear(topic));
+                    self.send_signals().await?;
                 }
                 () = std::future::ready(()), if !self.turns.queue.is_empty() => {
                     self.take_turn().await?;
@@ -364,6 +365,17 @@ impl Stream {
         self.unfollow(topic);
         self.send(encode::ended(group)).await?;
         Ok(true)
+    }
+
+    /// Passes on what is of the moment, in groups whose log has been read to its end as a member.
+    async fn send_signals(&mut self) -> Result<(), End> {
+        for signal in self.subscription.signals() {
+            let cursor = self.cursors.get(&Topic::Group(signal.group));
+            if cursor.is_some_and(|cursor| cursor.is_member) {
+                self.send(encode::signal(signal)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn tell_caught_up(&mut self, topic: Topic, group: Option<GroupId>) -> Result<(), End> {
