@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use conclave_protocol::Sequence;
+use conclave_protocol::{Forbidden, Sequence};
 use thiserror::Error;
 
 use crate::{edge::ClientVersion, ordering::Head, store::StoreError};
@@ -140,6 +140,9 @@ pub(crate) enum Refusal {
     /// The caller is not, or never was, a member.
     #[error("this device is not a member of the group")]
     NotMember,
+    /// The group's rules leave it to others.
+    #[error(transparent)]
+    Forbidden(Forbidden),
     /// The message is of another epoch than the group.
     #[error("the group has moved on since the message was made; catch up and make it anew")]
     WrongEpoch(Head),

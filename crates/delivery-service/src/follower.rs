@@ -34,7 +34,7 @@ use tls_codec::{DeserializeBytes as _, Serialize as _};
 use crate::error::Refusal;
 use bundle::{check_group_info, check_welcome};
 use leaf::{certificate, check_capabilities, verified};
-use rules::{FORBIDDEN_PROPOSAL, check_context, check_kinds};
+use rules::{FORBIDDEN_PROPOSAL, check_context, check_founder, check_kinds};
 use snapshot::{Delta, DeltaRef, Entities, decode, encode};
 
 pub(crate) use bundle::CheckedWelcome;
@@ -126,8 +126,10 @@ impl Follower {
         let (group, _) =
             PublicGroup::from_external(&*CRYPTO, &entities, tree, group_info, ProposalStore::new())
                 .map_err(|_| Refusal::Invalid("the new group is not valid in MLS"))?;
+        let founder = only_member(&group, now)?;
+        check_founder(group.group_context(), &founder)?;
         Ok(Founded {
-            founder: only_member(&group, now)?,
+            founder,
             snapshot: entities.into_snapshot().ok_or(IMPOSSIBLE)?,
         })
     }
@@ -185,7 +187,8 @@ impl Follower {
         let Staged { staged, tag, .. } = self.stage(message)?;
         check_kinds(&staged, false)?;
         let removed = self.check_removed(&staged)?;
-        self.check_own_leaf(leaf, &staged, committer.now)?;
+        let by = self.check_own_leaf(leaf, &staged, committer.now)?;
+        self.judge(&staged, &by)?;
         check_group_info(group_info, &staged, &tag, leaf, committer.key)?;
         let welcome = check_welcome(welcome, &staged, committer.now)?;
         let delta = encode(&DeltaRef::Commit(&staged)).ok_or(IMPOSSIBLE)?;
@@ -326,20 +329,21 @@ impl Follower {
         removed.iter().map(device_of).collect()
     }
 
-    /// A leaf may get fresh keys and a renewed certificate, but stays the device it is.
+    /// A leaf may get fresh keys and a renewed certificate, but stays the device it is. Gives the
+    /// certificate that it had.
     fn check_own_leaf(
         &self,
         leaf: LeafNodeIndex,
         staged: &StagedCommit,
         now: UnixMillis,
-    ) -> Result<()> {
-        let Some(new) = staged.update_path_leaf_node() else {
-            return Ok(());
-        };
+    ) -> Result<DeviceCertificate> {
         let old = verified(self.group.leaf(leaf).ok_or(IMPOSSIBLE)?)?;
+        let Some(new) = staged.update_path_leaf_node() else {
+            return Ok(old);
+        };
         check_capabilities(new)?;
         if certificate(new, now)?.same_device(&old) {
-            Ok(())
+            Ok(old)
         } else {
             Err(Refusal::Invalid(
                 "a leaf may not change the device that it stands for",

@@ -10,6 +10,7 @@ mod invite;
 mod model;
 mod read;
 mod report;
+mod speak;
 mod vote;
 
 use std::sync::Arc;
@@ -29,12 +30,14 @@ use body::{check_size, hash};
 pub(crate) use body::{Body, Handshake};
 pub(crate) use invite::Opening;
 pub(crate) use read::LogPage;
+use speak::KnownRules;
 
 /// Orders and follows groups.
 pub(crate) struct Groups {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
     followers: Followers,
+    rules: KnownRules,
 }
 
 /// A message to be appended to a log, and under which id.
@@ -57,6 +60,7 @@ impl Groups {
             store,
             hub,
             followers: Followers::default(),
+            rules: KnownRules::default(),
         }
     }
 
@@ -116,6 +120,7 @@ impl Groups {
         };
         let verdict = match request.body {
             Body::Application(message) => {
+                self.check_may_send(request, &submission, now)?;
                 self.append(request, submission, message, Effect::Application, now)?
             }
             Body::Handshake(handshake) => self.take_in(request, submission, handshake, now)?,

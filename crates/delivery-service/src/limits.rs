@@ -8,6 +8,10 @@ use conclave_protocol::limits::{BLOB_BYTES_MAX, USERS_ENOUGH};
 /// Group states in memory. One of 10,000 members has some 10 MB; the rest comes from its snapshot.
 pub(crate) const FOLLOWERS_CACHED_MAX: usize = 64;
 
+/// Groups whose rules are in memory, for those who send: mostly some 100 bytes each. Those of another
+/// come from its follower, once an epoch.
+pub(crate) const RULES_CACHED_MAX: usize = 16_384;
+
 /// Commits between two snapshots of a group's state: what a restart replays at most per group,
 /// against writing the whole tree, 4.3 MB at 10,000 members.
 pub(crate) const COMMITS_PER_SNAPSHOT: u64 = 64;

@@ -14,7 +14,7 @@ impl From<Refusal> for Status {
             Refusal::Unauthenticated(_) => Self::unauthenticated(text),
             Refusal::Invalid(_) => Self::invalid_argument(text),
             Refusal::UnknownGroup | Refusal::NotFound(_) => Self::not_found(text),
-            Refusal::NotMember => Self::permission_denied(text),
+            Refusal::NotMember | Refusal::Forbidden(_) => Self::permission_denied(text),
             Refusal::WrongEpoch(head) => ErrorDetail::WrongEpoch(v1::WrongEpoch {
                 current_epoch: head.epoch.0,
                 head_sequence: head.sequence.0,

@@ -64,6 +64,11 @@ pub(crate) fn members(
         .map(|member| Ok((member.index, read_verified(&member.credential)?)))
 }
 
+/// Whether a user has a device in the group.
+pub(crate) fn has_user(group: &MlsGroup, user: &UserId) -> bool {
+    members(group).any(|member| member.is_ok_and(|(_, it)| it.address().user == *user))
+}
+
 fn read_verified(credential: &Credential) -> Result<DeviceCertificate, EngineError> {
     DeviceCertificate::from_verified_bytes(credential.serialized_content())
         .map_err(|_| EngineError::Corrupt)

@@ -10,7 +10,7 @@ mod process;
 mod review;
 
 use conclave_crypto::Crypto;
-use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId};
+use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId, GroupRules, UserId};
 use openmls::prelude::{
     GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _,
 };
@@ -18,8 +18,8 @@ use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 use zeroize::Zeroizing;
 
 use crate::{
-    Device, Effects, EngineError, Member, State, certificates, device::DeviceSigner,
-    storage::Overlay,
+    Device, Effects, EngineError, Member, RuleViolation, State, certificates, device::DeviceSigner,
+    profile, storage::Overlay,
 };
 
 /// Group key management for one device.
@@ -28,6 +28,9 @@ use crate::{
 pub struct Engine {
     device: Device,
     crypto: Crypto,
+    /// Whether it makes what the group's rules forbid, for others to refuse.
+    #[cfg(feature = "planted-bugs")]
+    is_unruly: bool,
 }
 
 impl Engine {
@@ -37,7 +40,22 @@ impl Engine {
         Self {
             device,
             crypto: Crypto::default(),
+            #[cfg(feature = "planted-bugs")]
+            is_unruly: false,
         }
+    }
+
+    /// Makes from now on what the group's rules forbid its user.
+    #[cfg(feature = "planted-bugs")]
+    pub fn be_unruly(&mut self) {
+        self.is_unruly = true;
+    }
+
+    fn obeys(&self) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        return !self.is_unruly;
+        #[cfg(not(feature = "planted-bugs"))]
+        true
     }
 
     /// The device it acts for.
@@ -74,6 +92,14 @@ impl Engine {
                 .map(|leaf| Ok(certificates::member(&group, leaf)?.address().clone()))
                 .collect()
         })
+    }
+
+    /// The group's rules: who may do what, and who is more than a member.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownGroup`].
+    pub fn rules(&self, state: &dyn State, group: GroupId) -> Result<GroupRules, EngineError> {
+        self.look(state, |provider| rules_of(&load(provider, group)?))
     }
 
     /// The epoch that the group is in.
@@ -280,6 +306,16 @@ fn mls_group_id(group: GroupId) -> openmls::prelude::GroupId {
 
 fn epoch_of(group: &MlsGroup) -> Epoch {
     Epoch(group.epoch().as_u64())
+}
+
+fn rules_of(group: &MlsGroup) -> Result<GroupRules, EngineError> {
+    profile::check_group_context(group.public_group().group_context())
+}
+
+fn check_may_send(group: &MlsGroup, user: &UserId) -> Result<(), EngineError> {
+    let is_member = |user: &UserId| certificates::has_user(group, user);
+    let judged = rules_of(group)?.may_send(user, is_member);
+    Ok(judged.map_err(RuleViolation::from)?)
 }
 
 fn encode(message: &MlsMessageOut) -> Result<Vec<u8>, EngineError> {

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use conclave_protocol::{CertificateError, Epoch, RulesError};
+use conclave_protocol::{CertificateError, Epoch, Forbidden, RulesError};
 use thiserror::Error;
 
 use crate::state::StateError;
@@ -128,6 +128,9 @@ pub enum RuleViolation {
     /// A Proposal of a kind that the rules do not allow, or not in this way.
     #[error("the rules do not allow this proposal")]
     Proposal,
+    /// Something that the group lets others do, but not its author.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// A second SelfRemove by the same member.
     #[error("the member is leaving already")]
     AlreadyLeaving,

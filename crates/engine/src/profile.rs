@@ -51,11 +51,13 @@ pub(crate) fn leaf_extensions() -> Result<Extensions<LeafNode>, EngineError> {
     Extensions::single(dictionary_extension(dictionary)).map_err(not_allowed)
 }
 
-/// The GroupContext's extensions, which are the same in every group under these rules.
-pub(crate) fn group_extensions() -> Result<Extensions<GroupContext>, EngineError> {
+/// The GroupContext's extensions, which are the same in every group under the same rules.
+pub(crate) fn group_extensions(
+    rules: &GroupRules,
+) -> Result<Extensions<GroupContext>, EngineError> {
     let mut dictionary = AppDataDictionary::new();
     dictionary.insert(SAFE_AAD, components(&[COMPONENT_FRANKING])?);
-    dictionary.insert(COMPONENT_RULES, GroupRules::current().to_bytes());
+    dictionary.insert(COMPONENT_RULES, rules.to_bytes());
     let required = RequiredCapabilitiesExtension::new(
         &[ExtensionType::AppDataDictionary],
         &[ProposalType::SelfRemove],
@@ -68,19 +70,19 @@ pub(crate) fn group_extensions() -> Result<Extensions<GroupContext>, EngineError
     .map_err(not_allowed)
 }
 
-/// Checks that a group is one whose rules this program follows.
-pub(crate) fn check_group_context(context: &GroupContext) -> Result<(), EngineError> {
+/// Checks that a group is one whose rules this program follows; gives the rules.
+pub(crate) fn check_group_context(context: &GroupContext) -> Result<GroupRules, EngineError> {
     let rules = context
         .extensions()
         .app_data_dictionary()
         .and_then(|extension| extension.dictionary().get(&COMPONENT_RULES))
         .ok_or(RulesError::Malformed)?;
     // The version comes first: what else a later version allows is not for this one to judge.
-    GroupRules::from_bytes(rules)?;
-    if context.ciphersuite() != SUITE || *context.extensions() != group_extensions()? {
+    let rules = GroupRules::from_bytes(rules)?;
+    if context.ciphersuite() != SUITE || *context.extensions() != group_extensions(&rules)? {
         return Err(RuleViolation::GroupContext.into());
     }
-    Ok(())
+    Ok(rules)
 }
 
 /// Checks that a leaf supports what the rules need of every member (RFC 9420 §7.3).

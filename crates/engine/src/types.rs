@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId};
+use conclave_protocol::{DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId, GroupRules};
 
 use openmls::prelude::{PublicMessageIn, RatchetTreeIn, group_info::VerifiableGroupInfo};
 
@@ -26,6 +26,8 @@ pub struct Change {
     pub adds: Vec<KeyPackage>,
     /// Devices to remove.
     pub removes: Vec<DeviceId>,
+    /// The group's rules from then on, where they change.
+    pub rules: Option<GroupRules>,
 }
 
 impl Change {
@@ -40,7 +42,7 @@ impl Change {
     pub fn add(adds: Vec<KeyPackage>) -> Self {
         Self {
             adds,
-            removes: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -48,8 +50,17 @@ impl Change {
     #[must_use]
     pub fn remove(removes: Vec<DeviceId>) -> Self {
         Self {
-            adds: Vec::new(),
             removes,
+            ..Self::default()
+        }
+    }
+
+    /// Changes the group's rules.
+    #[must_use]
+    pub fn govern(rules: GroupRules) -> Self {
+        Self {
+            rules: Some(rules),
+            ..Self::default()
         }
     }
 }
@@ -148,6 +159,8 @@ pub enum Processed {
         added: Vec<DeviceCertificate>,
         /// The devices that it removed, those that asked to leave among them.
         removed: Vec<DeviceAddress>,
+        /// The group's rules from then on, where they have changed.
+        rules: Option<GroupRules>,
         /// Whether this device is among the removed. The group can only be deleted then.
         removed_self: bool,
     },

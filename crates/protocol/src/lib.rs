@@ -4,7 +4,7 @@
 //! of which is one MLS client. A [`DeviceCertificate`] is the content of the MLS credential in the
 //! device's leaf, so every member can check who a leaf belongs to without asking the server.
 //! A [`DeviceList`] says which devices a user has now, so that one that was lost can't come back.
-//! Members of a group agree on a [`GroupRules`] version that stands in the GroupContext.
+//! Members of a group agree on [`GroupRules`], which stand in the GroupContext and say who may do what.
 //! The delivery service orders opaque messages in a *log*, each at a [`Sequence`]; what a member
 //! finds inside one after decryption is [`Content`].
 //!
@@ -38,7 +38,8 @@ pub use ids::{
 };
 pub use intent::MembershipIntent;
 pub use rules::{
-    COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, GroupRules, RULES_VERSION, RulesError,
+    Acts, COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, Forbidden, GroupRules, Permissions,
+    RULES_VERSION, Role, RulesError,
 };
 pub use signature::{SignatureError, SigningKey, VerifyingKey};
 pub use succession::{Bystander, Case, Heard, Judgement, Says, users_needed};

@@ -55,6 +55,10 @@ pub const RECEIPT_MEMBERS_MAX: usize = 32;
 /// Characters of a group's name: it must fit in a terminal line.
 pub const GROUP_NAME_CHARS_MAX: usize = 80;
 
+/// Users of one group who are more than members: with the longest names, their list leaves room in
+/// [`GROUP_CONTEXT_BYTES_MAX`].
+pub const ROLES_MAX: usize = 24;
+
 /// Bytes of one KeyPackage as an MLSMessage. Ours have about 600; certificates may grow.
 pub const KEY_PACKAGE_BYTES_MAX: usize = 4 * 1024;
 

@@ -1,16 +1,45 @@
 //! What all members of a group must agree on, and the code points that stand for it in MLS.
 //!
 //! ```text
+//! enum { member(0), admin(1), owner(2), (255) } Role;
+//!
+//! struct {
+//!     Role add;                       // the least role that may add users,
+//!     Role remove;                    // remove those of at most its own role,
+//!     Role describe;                  // name and describe the group,
+//!     Role send;                      // and send messages
+//! } Permissions;
+//!
+//! struct {
+//!     opaque user<V>;                 // name@domain, ASCII
+//!     Role role;                      // admin or owner
+//! } UserRole;
+//!
 //! struct {
 //!     uint16 version = 1;
+//!     Permissions permissions;
+//!     UserRole roles<V>;              // in the order of the users, each once
 //! } GroupRules;
 //! ```
 //!
-//! It stands in the GroupContext's `app_data_dictionary` (draft-ietf-mls-extensions §4.6) under
-//! [`COMPONENT_RULES`]. A member that does not know the version neither joins nor continues:
-//! guessing would fork the group. What a later version adds follows after the version.
+//! There is one encoding of each: rules that let everybody do everything and list nobody are the
+//! version alone. They stand in the GroupContext's `app_data_dictionary`
+//! (draft-ietf-mls-extensions §4.6) under [`COMPONENT_RULES`]. A member that does not know the
+//! version neither joins nor continues: guessing would fork the group. What a later version adds
+//! follows after the version.
+
+mod judge;
+
+use std::collections::BTreeMap;
 
 use thiserror::Error;
+use tls_codec::{
+    DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes,
+};
+
+pub use judge::{Acts, Forbidden};
+
+use crate::{UserId, limits::ROLES_MAX};
 
 /// The MLS credential type of a [`DeviceCertificate`](crate::DeviceCertificate)
 /// (RFC 9420 §17.5, private use).
@@ -25,16 +54,72 @@ pub const COMPONENT_FRANKING: u16 = 0x8C02;
 /// The rules that this program writes into a new group.
 pub const RULES_VERSION: u16 = 1;
 
+/// What a user is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Role {
+    /// Whoever is not listed.
+    #[default]
+    Member,
+    /// May do what the permissions leave to admins.
+    Admin,
+    /// May do everything, and say who is what.
+    Owner,
+}
+
+impl Role {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        [Self::Member, Self::Admin, Self::Owner]
+            .into_iter()
+            .find(|role| role.code() == code)
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Member => 0,
+            Self::Admin => 1,
+            Self::Owner => 2,
+        }
+    }
+}
+
+/// The least role that may do each of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions {
+    /// Add users.
+    pub add: Role,
+    /// Remove users, of at most the remover's own role.
+    pub remove: Role,
+    /// Name and describe the group.
+    pub describe: Role,
+    /// Send messages.
+    pub send: Role,
+}
+
 /// The rules of a group.
 ///
-/// Version 1: every leaf's credential is a device certificate that is valid for the leaf's key. A
-/// member may add, remove and update; a leaf never changes its user, device or signature key; of
-/// Proposals only SelfRemove travels on its own; there are no external senders; an external Commit
-/// removes nothing but an older leaf of the same device's user and device, and comes from a user who
-/// has a device in the group or with a member's [`Approval`](crate::Approval).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Version 1: every leaf's credential is a device certificate that is valid for the leaf's key. Who
+/// may add, remove, describe and send is in [`Permissions`], and who is more than a member is listed;
+/// a user's own devices may be added and removed by the user whatever they say, and everybody may
+/// leave. A leaf never changes its user, device or signature key; of Proposals only SelfRemove travels
+/// on its own; there are no external senders; of the GroupContext nothing changes but these rules, by
+/// a Commit; an external Commit removes nothing but an older leaf of the same device's user and
+/// device, and comes from a user who has a device in the group or with a member's
+/// [`Approval`](crate::Approval).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupRules {
-    version: u16,
+    permissions: Permissions,
+    /// Those who are more than members.
+    roles: BTreeMap<UserId, Role>,
 }
 
 /// Why a group's rules can't be followed.
@@ -45,29 +130,86 @@ pub enum RulesError {
     #[error("the group states no rules")]
     Malformed,
     /// The group is newer than this program.
-    #[error("the group follows rules of version {0}; this program knows version {RULES_VERSION}")]
+    #[error(
+        "the group follows rules of version {0}, and this program knows version {RULES_VERSION}: \
+         a newer program is needed"
+    )]
     Version(u16),
+    /// More users are to be listed than there is room for.
+    #[error("at most {ROLES_MAX} users of a group are admins or owners")]
+    TooMany,
 }
 
 impl GroupRules {
-    /// The rules that a new group gets.
+    /// The rules of a group with one owner: everybody may do everything, but say who is what.
     #[must_use]
-    pub const fn current() -> Self {
+    pub fn founded_by(founder: UserId) -> Self {
         Self {
-            version: RULES_VERSION,
+            permissions: Permissions::default(),
+            roles: BTreeMap::from([(founder, Role::Owner)]),
         }
     }
 
-    /// Their version.
+    /// The least roles that may do things.
     #[must_use]
-    pub const fn version(self) -> u16 {
-        self.version
+    pub fn permissions(&self) -> Permissions {
+        self.permissions
+    }
+
+    /// What a user is, should the user be in the group.
+    #[must_use]
+    pub fn role(&self, user: &UserId) -> Role {
+        self.roles.get(user).copied().unwrap_or_default()
+    }
+
+    /// Those who are more than members, in the order of their names.
+    pub fn listed(&self) -> impl Iterator<Item = (&UserId, Role)> {
+        self.roles.iter().map(|(user, role)| (user, *role))
+    }
+
+    /// The same rules with other permissions.
+    #[must_use]
+    pub fn with_permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = permissions;
+        self
+    }
+
+    /// The same rules with another role for a user.
+    ///
+    /// # Errors
+    /// [`RulesError::TooMany`].
+    pub fn with_role(mut self, user: UserId, role: Role) -> Result<Self, RulesError> {
+        if role == Role::Member {
+            self.roles.remove(&user);
+        } else {
+            self.roles.insert(user, role);
+        }
+        if self.roles.len() > ROLES_MAX {
+            return Err(RulesError::TooMany);
+        }
+        Ok(self)
     }
 
     /// The encoding.
     #[must_use]
-    pub fn to_bytes(self) -> Vec<u8> {
-        self.version.to_be_bytes().to_vec()
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = RULES_VERSION.to_be_bytes().to_vec();
+        if *self == Self::default() {
+            return bytes;
+        }
+        let Permissions {
+            add,
+            remove,
+            describe,
+            send,
+        } = self.permissions;
+        let wire = Wire {
+            permissions: [add, remove, describe, send].map(Role::code),
+            roles: self.roles.iter().map(WireRole::from).collect(),
+        };
+        // Serializing fails only past 2^30 bytes, and the roles are bounded far below.
+        bytes.extend(wire.tls_serialize_detached().unwrap_or_default());
+        bytes
     }
 
     /// Reads the rules of a group.
@@ -76,32 +218,72 @@ impl GroupRules {
     /// [`RulesError::Version`] for a version that this program does not know, whatever follows it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RulesError> {
         let (version, rest) = bytes.split_first_chunk().ok_or(RulesError::Malformed)?;
-        match (u16::from_be_bytes(*version), rest) {
-            (RULES_VERSION, []) => Ok(Self {
-                version: RULES_VERSION,
-            }),
-            (RULES_VERSION, _) => Err(RulesError::Malformed),
-            (other, _) => Err(RulesError::Version(other)),
+        match u16::from_be_bytes(*version) {
+            RULES_VERSION => {}
+            other => return Err(RulesError::Version(other)),
+        }
+        let rules = if rest.is_empty() {
+            Self::default()
+        } else {
+            let wire = Wire::tls_deserialize_exact_bytes(rest);
+            wire.ok()
+                .and_then(Wire::into_rules)
+                .ok_or(RulesError::Malformed)?
+        };
+        // One encoding for each: order, doubles and the form of lengths are held by this.
+        if rules.to_bytes() == bytes && rules.roles.len() <= ROLES_MAX {
+            Ok(rules)
+        } else {
+            Err(RulesError::Malformed)
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[derive(Debug, TlsSerialize, TlsDeserializeBytes, TlsSize)]
+struct Wire {
+    permissions: [u8; 4],
+    roles: Vec<WireRole>,
+}
 
-    #[test]
-    fn only_known_rules_are_followed() {
-        let rules = GroupRules::current();
-        assert_eq!(GroupRules::from_bytes(&rules.to_bytes()), Ok(rules));
-        assert_eq!(
-            GroupRules::from_bytes(&[0, 2, 9]),
-            Err(RulesError::Version(2))
-        );
-        assert_eq!(
-            GroupRules::from_bytes(&[0, 1, 9]),
-            Err(RulesError::Malformed)
-        );
-        assert_eq!(GroupRules::from_bytes(&[1]), Err(RulesError::Malformed));
+#[derive(Debug, TlsSerialize, TlsDeserializeBytes, TlsSize)]
+struct WireRole {
+    user: VLBytes,
+    role: u8,
+}
+
+impl From<(&UserId, &Role)> for WireRole {
+    fn from((user, role): (&UserId, &Role)) -> Self {
+        Self {
+            user: user.as_str().as_bytes().into(),
+            role: role.code(),
+        }
     }
 }
+
+impl Wire {
+    fn into_rules(self) -> Option<GroupRules> {
+        let mut roles = BTreeMap::new();
+        for listed in self.roles {
+            let user = std::str::from_utf8(listed.user.as_slice()).ok()?;
+            roles.insert(user.parse().ok()?, Role::from_code(listed.role)?);
+        }
+        let mut permissions = self.permissions.into_iter().map(Role::from_code);
+        let mut next = || permissions.next().flatten();
+        Some(GroupRules {
+            permissions: Permissions {
+                add: next()?,
+                remove: next()?,
+                describe: next()?,
+                send: next()?,
+            },
+            // A member who is listed as one would be a second encoding.
+            roles: roles
+                .values()
+                .all(|role| *role != Role::Member)
+                .then_some(roles)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

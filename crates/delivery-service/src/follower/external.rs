@@ -1,6 +1,6 @@
 //! External Commits (RFC 9420 §12.4.3.2): a device comes in without a Welcome.
 
-use conclave_protocol::{Approval, GroupId, UnixMillis};
+use conclave_protocol::{Acts, Approval, GroupId, UnixMillis};
 use openmls::{
     group::StagedCommit,
     prelude::{ContentType, Sender},
@@ -73,11 +73,12 @@ impl Follower {
         Ok(())
     }
 
-    /// The device's user has one in the group, or a member's approval: what members ask too.
+    /// The device's user has one in the group, or the approval of a member who may add it: what
+    /// members ask too.
     fn check_entitled(&self, joiner: &Device, approval: &[u8], now: UnixMillis) -> Result<()> {
         let approval = Approval::from_bytes(approval);
         let group = GroupId::try_from(self.group.group_id().as_slice()).map_err(|_| CORRUPT)?;
-        let mut is_entitled = false;
+        let (mut is_known, mut approver) = (false, None);
         for (_, leaf) in self.group.treesync().full_leaves() {
             let member = verified(leaf)?;
             if member.address().user == joiner.address.user {
@@ -87,17 +88,29 @@ impl Follower {
                         "the group knows another user of this name",
                     ));
                 }
-                is_entitled = true;
+                is_known = true;
             }
-            is_entitled |= approval.as_ref().is_some_and(|approval| {
+            let approves = approval.as_ref().is_some_and(|approval| {
                 let key = &member.claims().signature_key;
                 approval.approver() == member.address().device
                     && approval.verify(group, &joiner.address, key, now).is_ok()
             });
+            if approves {
+                approver = Some(member.address().user.clone());
+            }
         }
-        is_entitled.then_some(()).ok_or(Refusal::Invalid(
+        if is_known {
+            return Ok(());
+        }
+        let approver = approver.ok_or(Refusal::Invalid(
             "an external Commit of a stranger carries a member's approval",
-        ))
+        ))?;
+        self.allows(&Acts {
+            by: &approver,
+            added: &[&joiner.address.user],
+            removed: &[],
+            rules: None,
+        })
     }
 
     fn check_older_leaf(&self, staged: &StagedCommit, joiner: &Device) -> Result<()> {

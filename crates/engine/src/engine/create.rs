@@ -1,6 +1,6 @@
 //! Making KeyPackages and groups.
 
-use conclave_protocol::{GroupId, UnixMillis, limits::KEY_PACKAGES_MAX};
+use conclave_protocol::{GroupId, GroupRules, UnixMillis, limits::KEY_PACKAGES_MAX};
 use openmls::prelude::{KeyPackage, KeyPackageBuilder, MlsGroup, MlsMessageOut};
 
 use super::{Engine, Provider, encode, encode_tree, mls_group_id};
@@ -43,7 +43,8 @@ impl Engine {
         })
     }
 
-    /// Creates a group with this device alone in it, in epoch 0.
+    /// Creates a group with this device alone in it, in epoch 0. It has no owner: everybody may do
+    /// everything, until a Commit [changes](crate::Change::govern) that.
     ///
     /// # Errors
     /// [`EngineError::GroupExists`], and [`Certificate`](EngineError::Certificate) where this
@@ -92,6 +93,7 @@ impl Engine {
         now: UnixMillis,
     ) -> Result<MlsGroup, EngineError> {
         let config = profile::join_config();
+        let extensions = profile::group_extensions(&GroupRules::default())?;
         MlsGroup::builder()
             .with_group_id(mls_group_id(group))
             .ciphersuite(profile::SUITE)
@@ -102,7 +104,7 @@ impl Engine {
             .sender_ratchet_configuration(*config.sender_ratchet_configuration())
             .lifetime(profile::lifetime(now))
             .with_capabilities(profile::capabilities())
-            .with_group_context_extensions(profile::group_extensions()?)
+            .with_group_context_extensions(extensions)
             .with_leaf_node_extensions(profile::leaf_extensions()?)
             .map_err(|_| EngineError::Internal("a leaf cannot be made"))?
             .build(provider, &self.signer(), self.device.credential_with_key())

@@ -6,7 +6,7 @@ use conclave_protocol::{
 };
 use openmls::framing::SafeAadItem;
 
-use super::{Engine, commit::leaving, encode, load_active};
+use super::{Engine, check_may_send, commit::leaving, encode, load_active};
 use crate::{Effects, EngineError, State};
 
 impl Engine {
@@ -14,7 +14,8 @@ impl Engine {
     /// service. Apply the writes before the message leaves, or a later one reuses its key.
     ///
     /// # Errors
-    /// [`EngineError::PendingProposals`], [`TooLarge`](EngineError::TooLarge).
+    /// [`EngineError::PendingProposals`], [`TooLarge`](EngineError::TooLarge),
+    /// [`Violation`](EngineError::Violation) where the group's rules do not let this device's user send.
     pub fn encrypt(
         &self,
         state: &dyn State,
@@ -34,6 +35,9 @@ impl Engine {
             let mut group = load_active(provider, group)?;
             if group.has_pending_proposals() {
                 return Err(EngineError::PendingProposals); // RFC 9420 §12.4
+            }
+            if self.obeys() {
+                check_may_send(&group, &self.device.certificate().address().user)?;
             }
             group
                 .set_safe_aad(items)

@@ -14,7 +14,8 @@ use openmls::{
 };
 
 use super::{
-    Engine, Provider, commit::leaving, epoch_of, load_active, mls_group_id, review::Review,
+    Engine, Provider, check_may_send, commit::leaving, epoch_of, load_active, mls_group_id,
+    review::Review,
 };
 use crate::{
     Effects, EngineError, Processed, ProposalKind, RuleViolation, State, certificates,
@@ -97,6 +98,7 @@ fn take_in(
         ProcessedMessageContent::ApplicationMessage(content) => {
             let certificate = certificates::member(group, leaf_of_member(sender)?)?;
             certificate.check_time(accepted_at)?;
+            check_may_send(group, &certificate.address().user)?;
             Ok(Processed::Application {
                 sender: certificate.address().clone(),
                 epoch: epoch_of(group),
@@ -158,6 +160,7 @@ fn take_in_commit(
         epoch: epoch_of(group),
         added: review.added,
         removed: review.removed,
+        rules: review.rules,
         removed_self,
     })
 }

@@ -1,6 +1,8 @@
 //! What rules version 1 ask of a Commit that is valid in MLS.
 
-use conclave_protocol::{Approval, DeviceAddress, DeviceCertificate, GroupId, UnixMillis};
+use conclave_protocol::{
+    Acts, Approval, DeviceAddress, DeviceCertificate, GroupId, GroupRules, UnixMillis, UserId,
+};
 use openmls::{
     group::QueuedProposal,
     prelude::{
@@ -10,7 +12,8 @@ use openmls::{
 
 use crate::{
     EngineError, RuleViolation,
-    certificates::{self, Roster},
+    certificates::{self, Roster, has_user},
+    profile,
 };
 
 /// A Commit that breaks no rule, and what it does.
@@ -18,6 +21,8 @@ pub(super) struct Review {
     pub(super) by: DeviceAddress,
     pub(super) added: Vec<DeviceCertificate>,
     pub(super) removed: Vec<DeviceAddress>,
+    /// The rules that it brings, where it does.
+    pub(super) rules: Option<GroupRules>,
 }
 
 impl Review {
@@ -33,6 +38,7 @@ impl Review {
         for queued in commit.queued_proposals() {
             check_kind(queued, sender)?;
         }
+        let rules = super::rules_of(group)?;
         let removed: Vec<LeafNodeIndex> =
             commit.queued_proposals().filter_map(removed_leaf).collect();
         let mut added = commit
@@ -42,9 +48,13 @@ impl Review {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let by = match sender {
-            Sender::Member(leaf) => committer(group, *leaf, commit.update_path_leaf_node(), at)?,
+            Sender::Member(leaf) => {
+                let by = committer(group, *leaf, commit.update_path_leaf_node(), at)?;
+                judge(group, &rules, commit, &by.address().user, &added)?;
+                by
+            }
             _ => {
-                let joiner = external_committer(group, commit, approval, at)?;
+                let joiner = external_committer(group, &rules, commit, approval, at)?;
                 added.push(joiner.clone());
                 joiner
             }
@@ -55,6 +65,7 @@ impl Review {
         Ok(Self {
             by: by.address().clone(),
             added,
+            rules: brought_rules(commit)?,
             removed: removed
                 .into_iter()
                 .map(|leaf| Ok(certificates::member(group, leaf)?.address().clone()))
@@ -70,6 +81,7 @@ fn check_kind(queued: &QueuedProposal, committer: &Sender) -> Result<(), RuleVio
         Proposal::Add(_) => by_value && is_member,
         Proposal::Remove(_) => by_value,
         Proposal::SelfRemove => !by_value,
+        Proposal::GroupContextExtensions(_) => by_value && is_member,
         Proposal::ExternalInit(_) => by_value && !is_member,
         _ => false,
     };
@@ -78,6 +90,46 @@ fn check_kind(queued: &QueuedProposal, committer: &Sender) -> Result<(), RuleVio
     } else {
         Err(RuleViolation::Proposal)
     }
+}
+
+/// Asks the group's rules whether a member may do what the Commit does.
+fn judge(
+    group: &MlsGroup,
+    rules: &GroupRules,
+    commit: &StagedCommit,
+    by: &UserId,
+    added: &[DeviceCertificate],
+) -> Result<(), EngineError> {
+    let removed = commit
+        .remove_proposals()
+        .map(|remove| certificates::member(group, remove.remove_proposal().removed()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let users = |of: &'_ [DeviceCertificate]| {
+        of.iter()
+            .map(|it| it.address().user.clone())
+            .collect::<Vec<_>>()
+    };
+    let (added, removed) = (users(added), users(&removed));
+    let brought = brought_rules(commit)?;
+    let acts = Acts {
+        by,
+        added: &added.iter().collect::<Vec<_>>(),
+        removed: &removed.iter().collect::<Vec<_>>(),
+        rules: brought.as_ref(),
+    };
+    let judged = rules.judge(&acts, |user| has_user(group, user));
+    Ok(judged.map_err(RuleViolation::from)?)
+}
+
+/// The rules of the epoch that a Commit starts, where it brings any. Nothing else of the GroupContext
+/// may change.
+fn brought_rules(commit: &StagedCommit) -> Result<Option<GroupRules>, EngineError> {
+    let brings = commit
+        .queued_proposals()
+        .any(|queued| matches!(queued.proposal(), Proposal::GroupContextExtensions(_)));
+    brings
+        .then(|| profile::check_group_context(commit.group_context()))
+        .transpose()
 }
 
 fn removed_leaf(queued: &QueuedProposal) -> Option<LeafNodeIndex> {
@@ -112,6 +164,7 @@ fn committer(
 /// (RFC 9420 §12.4.3.2 leaves that to the application).
 fn external_committer(
     group: &MlsGroup,
+    rules: &GroupRules,
     commit: &StagedCommit,
     approval: &[u8],
     at: UnixMillis,
@@ -131,14 +184,17 @@ fn external_committer(
     }
     let approval = Approval::from_bytes(approval);
     let id = GroupId::try_from(group.group_id().as_slice()).map_err(|_| EngineError::Corrupt)?;
-    let (mut is_known, mut is_approved) = (false, false);
+    let (mut is_known, mut approver) = (false, None);
     for member in certificates::members(group) {
         let (_, certificate) = member?;
-        is_approved |= approval.as_ref().is_some_and(|approval| {
+        let approves = approval.as_ref().is_some_and(|approval| {
             let key = &certificate.claims().signature_key;
             approval.approver() == certificate.address().device
                 && approval.verify(id, joiner.address(), key, at).is_ok()
         });
+        if approves {
+            approver = Some(certificate.address().user.clone());
+        }
         if certificate.address().user == joiner.address().user {
             if certificate.identity_key() != joiner.identity_key() {
                 return Err(RuleViolation::ChangedIdentity.into());
@@ -146,11 +202,19 @@ fn external_committer(
             is_known = true;
         }
     }
-    if is_known || is_approved {
-        Ok(joiner)
-    } else {
-        Err(RuleViolation::ExternalStranger.into())
+    if is_known {
+        return Ok(joiner);
     }
+    // Whoever approves adds.
+    let acts = Acts {
+        by: &approver.ok_or(RuleViolation::ExternalStranger)?,
+        added: &[&joiner.address().user],
+        removed: &[],
+        rules: None,
+    };
+    let judged = rules.judge(&acts, |user| has_user(group, user));
+    judged.map_err(RuleViolation::from)?;
+    Ok(joiner)
 }
 
 fn check_roster(

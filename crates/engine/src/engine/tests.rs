@@ -3,6 +3,7 @@
 mod author;
 mod external;
 mod refusals;
+mod roles;
 
 use std::time::SystemTime;
 

@@ -167,7 +167,11 @@ impl World {
             .map(|remove| device_id(*remove))
             .collect();
         let adds = adds.into_iter().map(|add| self.key_package(*add)).collect();
-        let change = Change { adds, removes };
+        let change = Change {
+            adds,
+            removes,
+            rules: None,
+        };
         let (now, crashes) = (self.now, self.crashes);
         let client = &mut self.clients[by];
         if self.leaving.contains(&by) {

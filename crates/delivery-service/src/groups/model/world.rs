@@ -213,6 +213,7 @@ impl World {
         let change = Change {
             adds: adds.iter().map(|(_, package)| package.clone()).collect(),
             removes: removes.iter().map(|at| self.actors[*at].device()).collect(),
+            rules: None,
         };
         let actor = &mut self.actors[by];
         // What the engine itself refuses never reaches the service.

@@ -1,5 +1,5 @@
 use conclave_protocol::{
-    COMPONENT_RULES, CertificateError, RulesError, UnixMillis,
+    COMPONENT_RULES, CertificateError, GroupRules, RulesError, UnixMillis,
     limits::{CERTIFICATE_LIFETIME, CONTENT_BYTES_MAX},
 };
 use openmls::{
@@ -296,23 +296,36 @@ fn a_second_wish_to_leave_is_refused() {
 }
 
 #[test]
-fn the_group_context_does_not_change() {
+fn nothing_of_the_group_context_changes_but_the_rules() {
     let (alice, bob) = alice_and_bob();
-    let commit = alice.raw(|provider, group, signer| {
-        let (commit, _, _) = group
-            .update_group_context_extensions(provider, with_rules(&[0, 1, 0]), signer)
-            .unwrap();
-        bytes(commit)
-    });
-    assert!(matches!(
-        bob.process(&commit),
-        Err(EngineError::Violation(RuleViolation::Proposal))
-    ));
+    let mut other = profile::group_extensions(&GroupRules::default()).unwrap();
+    let extension = Extension::ExternalSenders(vec![]);
+    other.add_or_replace(extension).unwrap();
+    for (extensions, expected) in [
+        (other, RuleViolation::GroupContext.into()),
+        (
+            with_rules(&[0, 1, 0]),
+            EngineError::Rules(RulesError::Malformed),
+        ),
+        (
+            with_rules(&[0, 2]),
+            EngineError::Rules(RulesError::Version(2)),
+        ),
+    ] {
+        let commit = alice.raw(|provider, group, signer| {
+            let (commit, _, _) = group
+                .update_group_context_extensions(provider, extensions, signer)
+                .unwrap();
+            bytes(commit)
+        });
+        let refused = bob.process(&commit).unwrap_err();
+        assert_eq!(refused.to_string(), expected.to_string());
+    }
 }
 
 /// The extensions of a group with other rules.
 fn with_rules(rules: &[u8]) -> Extensions<GroupContext> {
-    let mut extensions = profile::group_extensions().unwrap();
+    let mut extensions = profile::group_extensions(&GroupRules::default()).unwrap();
     let mut dictionary = AppDataDictionary::new();
     let ours = extensions.app_data_dictionary().unwrap().dictionary();
     for entry in ours.entries() {
@@ -361,7 +374,7 @@ fn groups_under_other_rules_are_not_joined() {
         key.verifying_key().as_bytes().as_slice().into(),
         CAROL.credential(),
     );
-    let mut open = profile::group_extensions().unwrap();
+    let mut open = profile::group_extensions(&GroupRules::default()).unwrap();
     open.add_or_replace(Extension::ExternalSenders(vec![sender]))
         .unwrap();
     let open = invited_into(open);

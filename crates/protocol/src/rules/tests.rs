@@ -1,0 +1,222 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NAMES: [&str; 5] = ["a@x", "b@x", "c@x", "d@x", "e@x"];
+
+fn user(at: usize) -> UserId {
+    NAMES[at % NAMES.len()].parse().unwrap()
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop::sample::select(vec![Role::Member, Role::Admin, Role::Owner])
+}
+
+fn rules() -> impl Strategy<Value = GroupRules> {
+    let permissions =
+        (role(), role(), role(), role()).prop_map(|(add, remove, describe, send)| Permissions {
+            add,
+            remove,
+            describe,
+            send,
+        });
+    let roles = prop::collection::vec((0..NAMES.len(), role()), 0..4);
+    (permissions, roles).prop_map(|(permissions, roles)| {
+        let rules = GroupRules::default().with_permissions(permissions);
+        let listed = roles.into_iter().map(|(at, role)| (user(at), role));
+        listed.fold(rules, |rules, (user, role)| {
+            rules.with_role(user, role).unwrap()
+        })
+    })
+}
+
+fn users() -> impl Strategy<Value = BTreeSet<UserId>> {
+    prop::collection::btree_set((0..NAMES.len()).prop_map(user), 0..NAMES.len())
+}
+
+proptest! {
+    #[test]
+    fn rules_survive(rules in rules()) {
+        prop_assert_eq!(GroupRules::from_bytes(&rules.to_bytes()), Ok(rules));
+    }
+
+    #[test]
+    fn there_is_one_encoding(rules in rules(), at in 0_usize..64, flip in 1_u8..) {
+        let mut bytes = rules.to_bytes();
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        if let Ok(other) = GroupRules::from_bytes(&bytes) {
+            prop_assert_eq!(other.to_bytes(), bytes);
+            prop_assert_ne!(other, rules);
+        }
+    }
+
+    /// However the members use their rights, somebody who is there can govern, and nobody gets a
+    /// role but from an owner or who acts for one.
+    #[test]
+    fn a_group_stays_governed(
+        before in rules(), after in rules(), members in users(), added in users(),
+        removed in users(), by in 0..NAMES.len(),
+    ) {
+        let by = user(by);
+        prop_assume!(members.contains(&by));
+        let is_member = |user: &UserId| members.contains(user);
+        let added: Vec<&UserId> = added.iter().collect();
+        let removed: Vec<&UserId> = removed.iter().filter(|it| **it != by && is_member(it)).collect();
+        let acts = Acts { by: &by, added: &added, removed: &removed, rules: Some(&after) };
+        let open = before.clone().with_permissions(flipped(&before));
+        let governs = judge(&before, &by, &[], &[], Some(&open), is_member).is_ok();
+        if before.judge(&acts, is_member).is_ok() {
+            let is_there = |user: &UserId| is_member(user) || added.contains(&user);
+            for (user, role) in after.listed() {
+                prop_assert!(governs || role <= before.role(user));
+            }
+            let had = owners(&before).any(is_member);
+            prop_assert!(!had || owners(&after).any(is_there));
+            prop_assert!(governs || after.permissions() == before.permissions());
+        }
+        // What nobody may is not made possible by doing something else in the same Commit.
+        if governs {
+            let highest = before.listed().filter(|it| is_member(it.0)).map(|it| it.1).max();
+            prop_assert_eq!(before.role(&by).max(Role::Member), highest.unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn own_devices_come_and_go(rules in rules(), members in users(), by in 0..NAMES.len()) {
+        let by = user(by);
+        let acts = Acts { by: &by, added: &[&by], removed: &[&by], rules: None };
+        prop_assert_eq!(rules.judge(&acts, |it| members.contains(it) || *it == by), Ok(()));
+    }
+
+    #[test]
+    fn everybody_may_clear_away_the_gone(rules in rules(), members in users(), by in 0..NAMES.len()) {
+        let by = user(by);
+        let is_member = |user: &UserId| members.contains(user) || *user == by;
+        let after = rules.clone().without_strangers(is_member);
+        let acts = Acts { by: &by, added: &[], removed: &[], rules: Some(&after) };
+        prop_assert_eq!(rules.judge(&acts, is_member), Ok(()));
+    }
+}
+
+fn owners(rules: &GroupRules) -> impl Iterator<Item = &UserId> {
+    let owners = rules.listed().filter(|(_, role)| *role == Role::Owner);
+    owners.map(|(user, _)| user)
+}
+
+fn flipped(rules: &GroupRules) -> Permissions {
+    let mut permissions = rules.permissions();
+    permissions.send = match permissions.send {
+        Role::Member => Role::Admin,
+        Role::Admin | Role::Owner => Role::Member,
+    };
+    permissions
+}
+
+#[test]
+fn only_known_rules_are_followed() {
+    assert_eq!(GroupRules::from_bytes(&[0, 1]), Ok(GroupRules::default()));
+    assert_eq!(
+        GroupRules::from_bytes(&[0, 2, 9]),
+        Err(RulesError::Version(2))
+    );
+    for malformed in [
+        &[1][..],
+        &[0, 1, 9],
+        &[0, 1, 0, 0, 0, 0, 0],
+        &[0, 1, 3, 0, 0, 0, 0],
+    ] {
+        assert_eq!(
+            GroupRules::from_bytes(malformed),
+            Err(RulesError::Malformed)
+        );
+    }
+}
+
+fn judge(
+    rules: &GroupRules,
+    by: &UserId,
+    added: &[&UserId],
+    removed: &[&UserId],
+    after: Option<&GroupRules>,
+    is_member: impl Fn(&UserId) -> bool,
+) -> Result<(), Forbidden> {
+    let acts = Acts {
+        by,
+        added,
+        removed,
+        rules: after,
+    };
+    rules.judge(&acts, is_member)
+}
+
+#[test]
+fn an_admin_neither_removes_an_owner_nor_makes_one() {
+    let [owner, admin, guest] = [0, 1, 2].map(user);
+    let rules = GroupRules::founded_by(owner.clone())
+        .with_role(admin.clone(), Role::Admin)
+        .unwrap()
+        .with_permissions(Permissions {
+            add: Role::Admin,
+            remove: Role::Admin,
+            describe: Role::Admin,
+            send: Role::Admin,
+        });
+    let everybody = |_: &UserId| true;
+    let new = user(3);
+    assert_eq!(
+        judge(&rules, &guest, &[&new], &[], None, everybody),
+        Err(Forbidden::Add)
+    );
+    assert_eq!(
+        judge(&rules, &admin, &[&new], &[&guest], None, everybody),
+        Ok(())
+    );
+    assert_eq!(
+        judge(&rules, &admin, &[], &[&owner], None, everybody),
+        Err(Forbidden::Remove)
+    );
+    let risen = rules.clone().with_role(admin.clone(), Role::Owner).unwrap();
+    assert_eq!(
+        judge(&rules, &admin, &[], &[], Some(&risen), everybody),
+        Err(Forbidden::Govern)
+    );
+    assert_eq!(
+        judge(&rules, &owner, &[], &[], Some(&risen), everybody),
+        Ok(())
+    );
+    assert_eq!(rules.may_send(&guest, everybody), Err(Forbidden::Send));
+    assert_eq!(rules.may_describe(&admin, everybody), Ok(()));
+    assert_eq!(
+        rules.may_leave(&owner, everybody, false),
+        Err(Forbidden::LastOwner)
+    );
+    assert_eq!(rules.may_leave(&owner, everybody, true), Ok(()));
+    // The owner is gone: the admin governs.
+    let is_member = |it: &UserId| *it != owner;
+    assert_eq!(
+        judge(&rules, &admin, &[], &[], Some(&risen), is_member),
+        Ok(())
+    );
+    // And if he comes back, he is not the owner because he was.
+    assert_eq!(
+        judge(&rules, &guest, &[&owner], &[], None, is_member),
+        Err(Forbidden::Add)
+    );
+}
+
+#[test]
+fn the_list_of_roles_is_bounded() {
+    let mut rules = GroupRules::default();
+    for at in 0..ROLES_MAX {
+        rules = rules
+            .with_role(format!("user{at}@x").parse().unwrap(), Role::Admin)
+            .unwrap();
+    }
+    assert_eq!(
+        rules.with_role(user(0), Role::Admin),
+        Err(RulesError::TooMany)
+    );
+}
