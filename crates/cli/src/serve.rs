@@ -42,12 +42,14 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
         ..Config::new(serve.data)
     };
     let server = Server::bind(config).await?;
+    // Before anybody is told of the server: whoever stops it at once finds it listening to that too.
+    let stop = stop_signal()?;
     let address = format!("{scheme}://{}", server.local_addr());
     output.show(
         &format!("listening on {address}"),
         &json!({ "listening": address }),
     )?;
-    server.run(stop_signal()?).await?;
+    server.run(stop).await?;
     output.remark("stopped")?;
     Ok(())
 }
