@@ -108,7 +108,7 @@ async fn who_comes_back_too_late_is_told_so() {
     }
     world.stop_server().await;
     let retention = Retention {
-        log_bytes: 3000,
+        log_bytes: 1000,
         interval: Duration::from_millis(20),
         ..Retention::default()
     };
