@@ -1,11 +1,15 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use conclave_client::UserId;
-use conclave_delivery_service::{ClientVersion, Rate, RateLimits};
+
+mod account;
+mod server;
+
+pub(crate) use account::{Account, Device, Invite, Recovery};
+pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
 /// End-to-end encrypted messaging for very large groups.
 ///
@@ -209,139 +213,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Serve {
-    /// Address to listen on; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4400")]
-    pub(crate) listen: SocketAddr,
-    /// Folder for the server's data
-    #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
-    pub(crate) data: PathBuf,
-    /// The server's name, which is the part after the @ of its users; it can't be changed later
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
-    pub(crate) name: String,
-    /// Listen without encryption on an address that others can reach
-    #[arg(long, conflicts_with = "tls_cert")]
-    pub(crate) insecure: bool,
-    /// The server's certificate chain (PEM), to encrypt with
-    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// The certificate's private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Who may register: anybody, or who has a code from `conclave admin invite`
-    #[arg(long, value_enum, default_value_t = Registration::Open)]
-    pub(crate) registration: Registration,
-    /// Tell clients older than this to update
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) minimum_client: Option<ClientVersion>,
-    /// Connections at one moment; each needs an open file
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
-    pub(crate) connections: usize,
-    /// Connections from one address at one moment; loopback is not counted
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    pub(crate) connections_per_address: usize,
-    /// Days for which messages are kept for devices that are away; those away for longer join again
-    #[arg(
-        long,
-        value_name = "DAYS",
-        default_value_t = 28,
-        value_parser = clap::value_parser!(u16).range(1..=28)
-    )]
-    pub(crate) keep_days: u16,
-    /// MiB of messages that one group keeps; of more, the oldest go
-    #[arg(
-        long,
-        value_name = "MIB",
-        default_value_t = 1024,
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
-    pub(crate) keep_mib: u32,
-    /// Days for which attachments are kept
-    #[arg(
-        long,
-        value_name = "DAYS",
-        default_value_t = 28,
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    pub(crate) attachment_days: u16,
-    /// MiB of attachments that one user may have stored
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
-    pub(crate) attachment_mib: u32,
-    /// How often somebody may ask, for example `user-messages=20/s,600`: 20 a second, and 600 at
-    /// once after a pause; also /min and /h. Names: address-requests, address-registrations,
-    /// device-requests, user-requests, user-messages, user-takes, user-lists,
-    /// user-groups
-    #[arg(long, value_name = "NAME=RATE", value_parser = named_rate)]
-    pub(crate) rate: Vec<NamedRate>,
-    /// Seconds between saying, as gRPC health, that the end is near, and stopping
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    pub(crate) notice: u64,
-    /// Set no rate limits: for measuring
-    #[arg(long, hide = true, conflicts_with = "rate")]
-    pub(crate) unlimited: bool,
-}
-
-/// A limit that differs from the default.
-#[derive(Debug, Clone)]
-pub(crate) struct NamedRate {
-    pub(crate) name: String,
-    pub(crate) rate: Rate,
-}
-
-fn named_rate(text: &str) -> Result<NamedRate, String> {
-    let (name, rate) = text.split_once('=').ok_or("write it as NAME=RATE")?;
-    if !RateLimits::NAMES.contains(&name) {
-        let names = RateLimits::NAMES.join(", ");
-        return Err(format!("there is no limit of this name; there are {names}"));
-    }
-    Ok(NamedRate {
-        name: name.to_owned(),
-        rate: rate.parse()?,
-    })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Registration {
-    /// Anybody
-    Open,
-    /// Who has a code from `conclave admin invite`
-    Invite,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Admin {
-    /// Make a code that lets one user register; the server may be running
-    Invite {
-        /// Folder with the server's data
-        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
-        data: PathBuf,
-        /// How many days it can be used
-        #[arg(long, value_name = "DAYS", default_value_t = 7)]
-        days: u16,
-    },
-    /// Delete a user who lost every device and the recovery phrase, so that the name is free again
-    ///
-    /// The server must not be running. Whoever registers the name next has another identity key: all
-    /// who knew the user are told by their own devices, and have to accept it.
-    DeleteUser {
-        /// The user, for example alice@example.org
-        user: UserId,
-        /// Folder with the server's data
-        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
-        data: PathBuf,
-    },
-    /// Copy a server's data into one file; the server may be running
-    Backup {
-        /// Folder with the server's data
-        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
-        data: PathBuf,
-        /// The copy, a file that does not exist yet; restore it as conclave.db in an empty folder
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        to: PathBuf,
-    },
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
     /// How many people take part
     #[arg(
@@ -354,95 +225,6 @@ pub(crate) struct Demo {
     /// Keep the server's and everybody's data in this folder, which must be empty or new
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) keep: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Device {
-    /// List your devices
-    List,
-    /// On a new device, in an empty home: show its code
-    Code {
-        /// Show the QR code even where there seems to be no room for it
-        #[arg(long)]
-        qr: bool,
-    },
-    /// On your first device: let in the device that showed this code, and show what it needs
-    Link {
-        /// What `conclave device code` showed
-        code: String,
-        /// Hand your identity key over as well, readable by that device alone: it can then link and
-        /// revoke devices, this one too. Should it be lost, revoking it does not take the key back
-        #[arg(long)]
-        hand_over_identity: bool,
-        /// Show the QR code even where there seems to be no room for it
-        #[arg(long)]
-        qr: bool,
-    },
-    /// On the new device: register with what your first device showed
-    Join {
-        /// What `conclave device link` showed
-        answer: String,
-        /// The server's address
-        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-        server: String,
-        /// The certificate (PEM) that certifies the server's, where browsers would not know it
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        ca: Option<PathBuf>,
-        /// The registration code, where the server asks for one
-        #[arg(long, value_name = "CODE")]
-        code: Option<String>,
-    },
-    /// On a device with your identity key: shut another device out, for good
-    Revoke {
-        /// Its id, or the beginning of it
-        device: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Recovery {
-    /// Show your recovery phrase: 24 words to be written down and kept from everybody else
-    Show,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Invite {
-    /// Make an invitation; whoever has it can ask to be let in, once
-    Create {
-        /// The group's name, or the beginning of its id
-        group: String,
-        /// For how many days
-        #[arg(
-            long,
-            value_name = "DAYS",
-            default_value_t = 7,
-            value_parser = clap::value_parser!(u16).range(1..=30)
-        )]
-        days: u16,
-    },
-    /// Ask to be let in; a member's `conclave invite approve` does it
-    Redeem {
-        /// What `conclave invite create` showed
-        invitation: String,
-    },
-    /// Show who asks to be let in
-    List,
-    /// Let somebody in who asks
-    Approve {
-        /// The group's name, or the beginning of its id
-        group: String,
-        /// The user, for example bob
-        user: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Account {
-    /// Delete your account with all its devices, and this home; for good
-    Delete {
-        /// Your name, so that it is you who says so
-        name: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

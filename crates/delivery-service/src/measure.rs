@@ -13,7 +13,11 @@ use std::{
     time::Instant,
 };
 
-use conclave_protocol::{Challenge, DeviceId, GroupId, RequestId, Sequence, SigningKey};
+use conclave_engine::{Device, Engine, MemoryState};
+use conclave_protocol::{
+    Challenge, DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, RequestId,
+    Sequence, SigningKey,
+};
 use conclave_rpc::{
     AUTHORIZATION, BEARER, v1,
     v1::{delivery_service_client::DeliveryServiceClient, stream_response::Event},
@@ -23,6 +27,7 @@ use tonic::transport::Channel;
 
 use crate::{
     Config, Server, clock,
+    follower::Follower,
     groups::{Body, Groups, Request},
     hub::Hub,
     store::{NewGroup, Page, SqliteStore, Store, contract},
@@ -61,17 +66,34 @@ fn spread(number: u64) -> [u8; 16] {
 fn store(path: &Path, groups: u8) -> SqliteStore {
     let store = SqliteStore::open(path).unwrap();
     contract::register(&store, groups);
+    let founder = founder();
     for number in 1..=groups {
+        let (group, now) = (group(number), clock::now());
+        let created = founder.create_group(&MemoryState::default(), group, now);
+        let created = created.unwrap().value;
+        let (info, tree) = (&created.group_info, &created.ratchet_tree);
         let new = NewGroup {
-            group: group(number),
+            group,
             creator: contract::device(number),
             body_hash: [0; 32],
-            group_info: b"info",
-            snapshot: b"state",
+            group_info: info,
+            snapshot: &Follower::found(group, info, tree, now).unwrap().snapshot,
         };
         assert!(store.create_group(&new).unwrap());
     }
     store
+}
+
+/// Who stands in each group's tree, where nothing here looks.
+fn founder() -> Engine {
+    let key = SigningKey::from_seed(&[1; 32]);
+    let address = DeviceAddress {
+        user: "alice@here".parse().unwrap(),
+        device: contract::device(1),
+    };
+    let claims = DeviceClaims::starting(address, key.verifying_key(), clock::now());
+    let certificate = DeviceCertificate::issue(claims, &SigningKey::from_seed(&[2; 32]));
+    Engine::new(Device::new(certificate, key).unwrap())
 }
 
 /// Appends of so many a second, by so many threads at once, each through all checks.
@@ -102,6 +124,15 @@ fn append(groups: &Groups, threads: u8, groups_used: u8, each: u64, drawn: &Atom
 fn summary(mut runs: Vec<f64>) -> (f64, f64, f64) {
     runs.sort_by(f64::total_cmp);
     (runs[0], runs[runs.len() / 2], runs[runs.len() - 1])
+}
+
+/// What the measurements are set up with passes all checks.
+#[test]
+fn messages_are_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(store(&folder.path().join("conclave.db"), 2));
+    let groups = Groups::new(store, Arc::new(Hub::default()));
+    append(&groups, 2, 2, 2, &AtomicU64::new(0));
 }
 
 /// The same number of rows of the same size, by the same writer, with no checks and one table.
