@@ -26,6 +26,12 @@ const CASTS: [(&[EngineName], usize); 6] = [
     (&[EngineName::MlsRs, EngineName::Openmls], 25),
 ];
 
+/// As above, for the scripts beside this file: what the official ones don't ask for.
+const OWN: (&[EngineName], usize) = (
+    &[EngineName::Ours, EngineName::Openmls, EngineName::MlsRs],
+    2,
+);
+
 /// Partial MLS files of which nothing is checked yet.
 const SKIPPED: [&str; 4] = [
     "annotated-commit.json",
@@ -40,12 +46,18 @@ fn main() {
         .iter()
         .flat_map(|folder| trials(&root.join(folder)))
         .collect();
-    trials.extend(CASTS.map(|cast| script_trial(root.join("scripts"), cast)));
+    trials.extend(CASTS.map(|cast| script_trial("scripts", root.join("scripts"), cast)));
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    trials.push(script_trial("own scripts", own, OWN));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-/// The official interop scripts, with these clients, who take turns.
-fn script_trial(folder: PathBuf, (cast, expected): (&'static [EngineName], usize)) -> Trial {
+/// The interop scripts of a folder, with these clients, who take turns.
+fn script_trial(
+    name: &str,
+    folder: PathBuf,
+    (cast, expected): (&'static [EngineName], usize),
+) -> Trial {
     let is_missing = !folder.is_dir();
     let is_ci = env::var("CI").is_ok_and(|value| value == "true");
     let play = move || {
@@ -61,7 +73,7 @@ fn script_trial(folder: PathBuf, (cast, expected): (&'static [EngineName], usize
             false => Err(format!("{passed} passed always\n{report}").into()),
         }
     };
-    Trial::test(format!("scripts, {cast:?}"), play).with_ignored_flag(is_missing && !is_ci)
+    Trial::test(format!("{name}, {cast:?}"), play).with_ignored_flag(is_missing && !is_ci)
 }
 
 fn beside_the_repository() -> PathBuf {
