@@ -261,7 +261,21 @@ pub(crate) enum Group {
     Leave {
         /// The group's name, or the beginning of its id
         group: String,
+        /// Make this member an owner first: the last owner has to
+        #[arg(long, value_name = "USER")]
+        hand_over_to: Option<String>,
     },
+    /// Make somebody an owner, an admin or a member of a group; only owners may
+    Role {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// The member, for example bob
+        user: String,
+        /// What they are from then on
+        role: MemberRole,
+    },
+    /// Show who may do what in a group, or change it; only owners may
+    Permissions(Permissions),
     /// Delete a group at the server, once nobody else is in it
     Delete {
         /// The group's name, or the beginning of its id
@@ -277,6 +291,44 @@ pub(crate) enum Group {
         /// The group's name, or the beginning of its id
         group: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Permissions {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// Who may add users
+    #[arg(long, value_name = "WHO")]
+    pub(crate) add: Option<Who>,
+    /// Who may remove users
+    #[arg(long, value_name = "WHO")]
+    pub(crate) remove: Option<Who>,
+    /// Who may name and describe the group
+    #[arg(long, value_name = "WHO")]
+    pub(crate) describe: Option<Who>,
+    /// Who may send messages
+    #[arg(long, value_name = "WHO")]
+    pub(crate) send: Option<Who>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemberRole {
+    /// May do everything, and says who is what
+    Owner,
+    /// May do what the permissions leave to admins
+    Admin,
+    /// May do what the permissions leave to everyone
+    Member,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Who {
+    /// Every member
+    Everyone,
+    /// Admins and owners
+    Admins,
+    /// Owners
+    Owners,
 }
 
 #[derive(Debug, ClapArgs)]

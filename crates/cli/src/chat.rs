@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use conclave_client::{
-    Client, ClientError, Event, Group as ClientGroup, GroupId, Receipt, Registration, Sequence,
-    Standing, UserId,
+    Client, ClientError, Event, Group as ClientGroup, GroupId, Receipt, Registration, Role,
+    Sequence, Standing, UserId,
 };
 use serde_json::json;
 
 use crate::{
     args::{Group, Read},
     output::{Output, printable, short, warning},
-    verify,
+    roles, verify,
 };
 
 /// Entries that are read from the local history at once.
@@ -78,8 +78,19 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             let receipt = client.remove(group.id, &users).await?;
             changed(output, "removed", &client, &group, &users, receipt)?;
         }
-        Group::Leave { group } => {
+        Group::Role { group, user, role } => {
+            roles::set_role(&client, &group, &user, role, output).await?;
+        }
+        Group::Permissions(wanted) => roles::permissions(&client, &wanted, output).await?,
+        Group::Leave {
+            group,
+            hand_over_to,
+        } => {
             let (group, _) = find(&client, &group).await?;
+            if let Some(heir) = hand_over_to {
+                let heir = client.user_named(&heir)?;
+                client.set_role(group.id, &heir, Role::Owner).await?;
+            }
             let receipt = client.leave(group.id).await?;
             let text = "asked to leave; it takes effect when another member's device confirms it";
             output.show(text, &landed(group.id, receipt))?;
@@ -273,12 +284,20 @@ async fn members(client: &Client, group: &ClientGroup, output: &Output) -> anyho
         } else {
             ""
         };
+        let role = match member.role {
+            Role::Member => String::new(),
+            role => format!(" ({})", role.as_str()),
+        };
         let name = short(&member.user, client.user().domain());
-        let mut value = json!({ "user": member.user.as_str(), "devices": devices });
+        let mut value = json!({
+            "user": member.user.as_str(),
+            "role": member.role.as_str(),
+            "devices": devices,
+        });
         if is_changed {
             value["identity_changed"] = json!(true);
         }
-        output.show(&format!("{name}{you}{new_key}"), &value)?;
+        output.show(&format!("{name}{you}{role}{new_key}"), &value)?;
     }
     Ok(())
 }

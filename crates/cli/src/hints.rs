@@ -1,6 +1,6 @@
 //! What a person can do about an error.
 
-use conclave_client::{AttachmentError, ClientError};
+use conclave_client::{AttachmentError, ClientError, Forbidden};
 
 /// A sentence that says what to do, where there is one.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
@@ -49,6 +49,14 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         }
         ClientError::Attachment(AttachmentError::Exists) => {
             "--to FILE saves it under another name."
+        }
+        ClientError::Forbidden(Forbidden::LastOwner) => {
+            "`conclave group role GROUP USER owner` does; `conclave group leave GROUP --hand-over-to \
+             USER` does it and leaves."
+        }
+        ClientError::Forbidden(_) => {
+            "`conclave group permissions GROUP` shows who may, `conclave group members GROUP` who is \
+             what."
         }
         ClientError::NotAsked(_) => "`conclave invite list` shows who asks.",
         ClientError::UnknownMessage => {

@@ -13,6 +13,7 @@ mod output;
 mod qr;
 mod reading;
 mod recovery;
+mod roles;
 mod serve;
 mod verify;
 

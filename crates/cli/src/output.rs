@@ -7,7 +7,10 @@ use indicatif::HumanBytes;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
-use crate::{hints, qr};
+use crate::{
+    hints, qr,
+    roles::{named, permissions_json, permissions_text},
+};
 
 pub(crate) struct Output {
     json: bool,
@@ -144,6 +147,14 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
             let users = list(users);
             format!("{time}  * {author} put out devices that the lists of {users} do not name")
         }
+        EntryKind::Governed { roles, permissions } => {
+            let roles = roles
+                .iter()
+                .map(|(user, role)| format!("{} is {}", short(user, own_domain), named(*role)));
+            let permissions = permissions.map(permissions_text).unwrap_or_default();
+            let what: Vec<String> = roles.chain(permissions).collect();
+            format!("{time}  * {author} has it that {}", what.join(", "))
+        }
         EntryKind::Leaves => format!("{time}  * {author} leaves"),
         EntryKind::Rejoined => format!("{time}  * a device of {author} came back with new keys"),
         EntryKind::Reported(user) => format!(
@@ -251,6 +262,13 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
         EntryKind::Added(added) => ("added", Some(("users", users(added)))),
         EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
         EntryKind::Expelled(of) => ("expelled", Some(("users", users(of)))),
+        EntryKind::Governed { roles, permissions } => {
+            value["permissions"] = json!(permissions.map(permissions_json));
+            let roles = roles
+                .iter()
+                .map(|(user, role)| json!({ "user": user.as_str(), "role": role.as_str() }));
+            ("governed", Some(("roles", roles.collect())))
+        }
         EntryKind::Leaves => ("leaves", None),
         EntryKind::Rejoined => ("rejoined", None),
         EntryKind::Reported(user) => ("reported", Some(("user", json!(user.as_str())))),

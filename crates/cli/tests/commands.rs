@@ -49,6 +49,53 @@ fn two_people_chat() {
 }
 
 #[test]
+fn an_owner_says_who_may_do_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    let open = alice.says(&["group", "permissions", "club"]);
+    assert!(open.contains("everyone may send"), "{open}");
+    alice.says(&["group", "permissions", "club", "--send", "admins"]);
+    let permissions = bob.json(&["group", "permissions", "club"]);
+    assert_eq!(permissions[0]["send"], "admins");
+    complains(
+        &bob.run(&["send", "club", "hello"]),
+        &["do not let this user send", "group permissions"],
+    );
+    complains(
+        &bob.run(&["group", "role", "club", "bob", "admin"]),
+        &["only an owner"],
+    );
+    alice.says(&["group", "role", "club", "bob", "admin"]);
+    bob.says(&["send", "club", "hello"]);
+    let read = alice.says(&["read", "club"]);
+    assert!(read.contains("alice has it that bob is an admin"), "{read}");
+    assert!(read.contains("admins may send"), "{read}");
+    let members = bob.json(&["group", "members", "club"]);
+    let roles: Vec<_> = members.iter().map(|it| it["role"].clone()).collect();
+    assert_eq!(roles, ["owner", "admin"]);
+    assert!(
+        bob.says(&["group", "members", "club"])
+            .contains("bob (you) (admin)")
+    );
+
+    complains(
+        &alice.run(&["group", "leave", "club"]),
+        &["last owner", "--hand-over-to"],
+    );
+    alice.says(&["group", "leave", "club", "--hand-over-to", "bob"]);
+    bob.says(&["read", "club"]);
+    let members = bob.json(&["group", "members", "club"]);
+    assert_eq!(
+        (members.len(), &members[0]["role"]),
+        (1, &Value::from("owner"))
+    );
+}
+
+#[test]
 fn reading_follows_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("server"), &[]);

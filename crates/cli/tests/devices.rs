@@ -160,6 +160,8 @@ fn who_lost_the_key_too_registers_anew_and_is_accepted_by_digits() {
     let alice = Person::new(&folder, "alice", &server.url);
 
     bob.says(&["group", "create", "new"]);
+    // Her device is gone from the server, so Bob's asks for her list, which is under another key.
+    bob.says(&["group", "list"]);
     complains(
         &bob.run(&["group", "add", "new", "alice"]),
         &["identity key of alice", "conclave verify"],

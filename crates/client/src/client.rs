@@ -308,7 +308,7 @@ impl Client {
         .await
     }
 
-    /// Creates a group with this device in it.
+    /// Creates a group with this device in it, whose owner its user is.
     ///
     /// # Errors
     /// [`ClientError::Content`] for a name that is none. Where the service can't be reached, the
@@ -352,17 +352,21 @@ impl Client {
 
     /// Asks a member who is online to add and remove users, and says whose device was asked: where
     /// many want to change a group at the same moment, one Commit of one member does for all.
-    /// Whether it happened shows in the group's history; where nobody else is online, this device
-    /// does it at its next [`sync`](Self::sync).
+    /// Whether it happened shows in the group's history: it comes to nothing where the rules do not let
+    /// that member do it. Where nobody else is online, this device does it at its next
+    /// [`sync`](Self::sync).
     ///
     /// # Errors
-    /// [`ClientError::Refused`], [`ClientError::Unreachable`].
+    /// [`ClientError::Forbidden`], [`ClientError::Refused`], [`ClientError::Unreachable`].
     pub async fn ask_for(
         &self,
         group: GroupId,
         add: &[UserId],
         remove: &[UserId],
     ) -> Result<DeviceId, ClientError> {
+        let (added, removed) = (add.to_vec(), remove.to_vec());
+        self.session(move |session| session.check_may_change(group, &added, &removed))
+            .await?;
         let intent = MembershipIntent {
             add: add.to_vec(),
             remove: remove.to_vec(),
@@ -384,7 +388,8 @@ impl Client {
     /// Asks to leave a group. It takes effect when another member's device confirms it.
     ///
     /// # Errors
-    /// Those of [`Self::send`].
+    /// [`ClientError::Forbidden`] for the last owner while others are there, who has to
+    /// [make](Self::set_role) somebody else one first; those of [`Self::send`].
     pub async fn leave(&self, group: GroupId) -> Result<Receipt, ClientError> {
         let intent = self.session(move |session| session.leave(group));
         self.settle(group, &[intent.await?]).await

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use conclave_engine::EngineError;
-use conclave_protocol::{ContentError, DeviceListError, GroupId, IdError};
+use conclave_protocol::{ContentError, DeviceListError, Forbidden, GroupId, IdError, RulesError};
 use thiserror::Error;
 
 use crate::AttachmentError;
@@ -70,6 +70,12 @@ pub enum ClientError {
     #[error("not a member: {}", .0.join(", "))]
     NoSuchMember(Vec<String>),
 
+    /// The group's rules do not let this user do it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// Rules can't be as they are wanted.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// There is no such message here, or no longer.
     #[error("there is no such message here")]
     UnknownMessage,

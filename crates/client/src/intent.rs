@@ -3,7 +3,7 @@
 //! An intent says "add bob", not "this Commit": the bytes are made when its turn comes, and made
 //! anew when another member changed the group first.
 
-use conclave_protocol::{DeviceId, UserId};
+use conclave_protocol::{DeviceId, GroupRules, Permissions, Role, UserId};
 use prost::Message as _;
 
 /// Something to be done in a group.
@@ -35,6 +35,12 @@ pub(crate) enum Intent {
     RemoveDevices(Vec<DeviceId>),
     /// Remove the devices that their users' newest lists do not name.
     RemoveUnlisted,
+    /// Make a user this.
+    SetRole(UserId, Role),
+    /// Say from which role on somebody may do what.
+    SetPermissions(Permissions),
+    /// Have these rules, where another group had them.
+    Govern(GroupRules),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -64,6 +70,9 @@ enum Kind {
     RemoveDevices = 11,
     RemoveUnlisted = 12,
     Receipt = 13,
+    SetRole = 14,
+    SetPermissions = 15,
+    Govern = 16,
 }
 
 impl Intent {
@@ -85,6 +94,13 @@ impl Intent {
                 let ids = devices.iter().flat_map(|id| id.as_bytes().to_vec());
                 (Kind::RemoveDevices, ids.collect(), &[][..])
             }
+            Self::SetRole(user, role) => {
+                (Kind::SetRole, vec![role.code()], std::slice::from_ref(user))
+            }
+            Self::SetPermissions(permissions) => {
+                (Kind::SetPermissions, permissions.codes().to_vec(), &[][..])
+            }
+            Self::Govern(rules) => (Kind::Govern, rules.to_bytes(), &[][..]),
         };
         let users = users.iter().map(ToString::to_string).collect();
         Row {
@@ -121,6 +137,16 @@ impl Intent {
                 let ids = row.content.chunks(16).map(|id| DeviceId::try_from(id).ok());
                 Self::RemoveDevices(ids.collect::<Option<_>>()?)
             }
+            Kind::SetRole => {
+                let [code] = row.content[..].try_into().ok()?;
+                let mut users: Vec<UserId> = users()?;
+                Self::SetRole(users.pop()?, Role::from_code(code)?)
+            }
+            Kind::SetPermissions => {
+                let codes = row.content[..].try_into().ok()?;
+                Self::SetPermissions(Permissions::from_codes(codes)?)
+            }
+            Kind::Govern => Self::Govern(GroupRules::from_bytes(&row.content).ok()?),
         })
     }
 }
@@ -138,13 +164,20 @@ mod tests {
 
     #[test]
     fn intents_survive_the_outbox() {
-        let users = vec!["a@x".parse().unwrap(), "b@x".parse().unwrap()];
+        let users: Vec<UserId> = vec!["a@x".parse().unwrap(), "b@x".parse().unwrap()];
+        let permissions = Permissions {
+            send: Role::Admin,
+            ..Permissions::default()
+        };
         for intent in [
             Intent::Create,
             Intent::Send(b"content".to_vec()),
             Intent::Add(users.clone()),
             Intent::Remove(users.clone()),
             Intent::AddFor(users.clone()),
+            Intent::SetRole(users[0].clone(), Role::Owner),
+            Intent::SetPermissions(permissions),
+            Intent::Govern(GroupRules::founded_by(users[1].clone()).with_permissions(permissions)),
             Intent::RemoveFor(users),
             Intent::AddOwn,
             Intent::RemoveUnlisted,

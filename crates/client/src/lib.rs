@@ -40,6 +40,7 @@ mod posted;
 mod reading;
 mod recovery;
 mod remote;
+mod roles;
 pub mod session;
 mod types;
 mod waits;
@@ -47,7 +48,8 @@ mod waits;
 pub use attachment::{AttachmentError, Progress};
 pub use client::Client;
 pub use conclave_protocol::{
-    Attachment, DeviceId, GroupId, Message, MessageId, Sequence, UnixMillis, UserId,
+    Attachment, DeviceId, Forbidden, GroupId, Message, MessageId, Permissions, Role, Sequence,
+    UnixMillis, UserId,
 };
 pub use error::ClientError;
 pub use events::Events;

@@ -8,4 +8,7 @@ pub enum Planted {
     GenerationReused,
     /// It merges its Commits before they are accepted (RFC 9420 §14).
     MergedBeforeAccepted,
+    /// It is older than the rules of groups: such as are changed are of a version that it does not
+    /// know.
+    Outdated,
 }

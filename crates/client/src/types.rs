@@ -1,6 +1,6 @@
 //! What the library shows an application.
 
-use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{DeviceId, GroupId, Permissions, Role, Sequence, UnixMillis, UserId};
 
 use crate::{Asker, Posted};
 
@@ -87,6 +87,9 @@ impl Standing {
 pub struct Member {
     /// The person.
     pub user: UserId,
+    /// What the group's rules have them be. Where no owner is left, the admins act for them, and
+    /// where these have left or nobody is listed, everybody does.
+    pub role: Role,
     /// The person's devices in this group.
     pub devices: Vec<DeviceId>,
 }
@@ -145,6 +148,13 @@ pub enum EntryKind {
     /// The author put out devices of these users that their lists did not name: they had been revoked,
     /// or came in when nobody was looking. Only the author sees it so; to others it is a removal.
     Expelled(Vec<UserId>),
+    /// The author has changed who may do what.
+    Governed {
+        /// What these users are from then on.
+        roles: Vec<(UserId, Role)>,
+        /// From which role on somebody may do what, where that has changed.
+        permissions: Option<Permissions>,
+    },
     /// The author asked to leave.
     Leaves,
     /// A device of the author came back into the group with new keys. Where it is this one, what

@@ -6,7 +6,7 @@
 #[path = "common/table.rs"]
 mod table;
 
-use conclave_client::{ClientError, Event, GroupId, UserId};
+use conclave_client::{ClientError, Event, GroupId, Role, UserId};
 use table::Table;
 
 const ALICE: usize = 0;
@@ -17,6 +17,12 @@ const CAROL: usize = 2;
 /// key before.
 fn with_new_alice() -> (Table, GroupId, UserId) {
     let (mut table, club) = Table::with(&["alice", "bob"]);
+    // She would be missed as an owner: only owners put out an owner's devices.
+    let [alice, bob] = [ALICE, BOB].map(|seat| table.session(seat).user().clone());
+    for (user, role) in [(bob, Role::Owner), (alice, Role::Member)] {
+        table.session(ALICE).set_role(club, &user, role).unwrap();
+        table.settle();
+    }
     table.delete_user(ALICE);
     table.seats.swap_remove(ALICE);
     table.sit_down("alice");

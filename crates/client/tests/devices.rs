@@ -108,11 +108,17 @@ fn a_revoked_device_is_gone_and_stays_gone() {
 
 #[test]
 fn others_remove_a_revoked_device_from_groups_that_the_revoker_is_not_in() {
-    let (mut table, group, tablet) = with_tablet();
+    let (mut table, _, tablet) = with_tablet();
     let (phone, device) = (
         table.session(PHONE).device(),
         table.session(tablet).device(),
     );
+    // In a group of Bob's: whose owner Alice is, he could not put out a device of hers.
+    let now = table.now;
+    let (group, _) = table.session(BOB).create_group("bob's", now).unwrap();
+    let alice = table.session(PHONE).user().clone();
+    table.session(BOB).add(group, &[alice]).unwrap();
+    table.settle();
     // The phone leaves the club; the tablet stays.
     table.session(PHONE).leave(group).unwrap();
     table.settle();

@@ -9,7 +9,7 @@ mod table;
 use std::{slice, time::Duration};
 
 use conclave_client::{
-    EntryKind, GroupId,
+    EntryKind, GroupId, Role,
     session::{Call, Hint, Reply, Session},
 };
 use conclave_rpc::v1::{self, submit_request::Body};
@@ -202,6 +202,12 @@ fn a_kept_certificate_adds_nobody_whatever_the_service_hands_out() {
 fn who_joins_puts_out_a_device_that_no_newest_list_names() {
     let (mut table, club) = with_tablet();
     let alice = table.session(PHONE).user().clone();
+    // Devices of an owner are for owners to put out.
+    let bob = table.session(BOB).user().clone();
+    for (user, role) in [(&bob, Role::Owner), (&alice, Role::Member)] {
+        table.session(PHONE).set_role(club, user, role).unwrap();
+        table.settle();
+    }
     table.session(PHONE).leave(club).unwrap();
     table.settle();
     table.assert_agreement(club, &[BOB, TABLET]);

@@ -6,7 +6,7 @@ mod common;
 
 use common::{GROUP, Person, World, bundle, id};
 use conclave_engine::{Change, KeyPackage, PreparedCommit};
-use conclave_protocol::limits;
+use conclave_protocol::{GroupRules, limits};
 use conclave_rpc::v1::{self, submit_request::Body};
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tonic::{
@@ -161,9 +161,10 @@ async fn a_ghost_does_not_enter() {
         alice.discard();
     }
     // A group is founded by the one who asks, alone.
-    let created = carol
-        .engine
-        .create_group(&carol.state, GROUP, common::now());
+    let created =
+        carol
+            .engine
+            .create_group(&carol.state, GROUP, &GroupRules::default(), common::now());
     let created = carol.apply(created.unwrap());
     let (info, tree) = (created.group_info, created.ratchet_tree);
     let taken = carol

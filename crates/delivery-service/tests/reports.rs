@@ -7,7 +7,8 @@ mod common;
 use common::{GROUP, Person, World, id};
 use conclave_engine::Change;
 use conclave_protocol::{
-    CommitReport, DeviceId, Epoch, GroupId, ReportedCommit, Sequence, Successor, SuccessorVote,
+    CommitReport, DeviceId, Epoch, GroupId, GroupRules, ReportedCommit, Sequence, Successor,
+    SuccessorVote,
 };
 use conclave_rpc::v1;
 use tonic::{Code, Status};
@@ -105,7 +106,10 @@ async fn members_report_a_commit_in_the_order_of_the_log() {
 
 /// A group with nobody but its maker in it.
 async fn make_group(by: &mut Person, group: GroupId) {
-    let created = by.engine.create_group(&by.state, group, common::now());
+    let rules = GroupRules::default();
+    let created = by
+        .engine
+        .create_group(&by.state, group, &rules, common::now());
     let created = by.apply(created.unwrap());
     let request = by.signed(v1::CreateGroupRequest {
         group_id: id(group.as_bytes()),

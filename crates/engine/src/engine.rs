@@ -12,7 +12,7 @@ mod review;
 use conclave_crypto::Crypto;
 use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId, GroupRules, UserId};
 use openmls::prelude::{
-    GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _,
+    GroupContext, GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _,
 };
 use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 use zeroize::Zeroizing;
@@ -31,6 +31,9 @@ pub struct Engine {
     /// Whether it makes what the group's rules forbid, for others to refuse.
     #[cfg(feature = "planted-bugs")]
     is_unruly: bool,
+    /// Whether it takes rules that are not the default ones for those of a later version.
+    #[cfg(feature = "planted-bugs")]
+    is_outdated: bool,
 }
 
 impl Engine {
@@ -42,6 +45,8 @@ impl Engine {
             crypto: Crypto::default(),
             #[cfg(feature = "planted-bugs")]
             is_unruly: false,
+            #[cfg(feature = "planted-bugs")]
+            is_outdated: false,
         }
     }
 
@@ -49,6 +54,23 @@ impl Engine {
     #[cfg(feature = "planted-bugs")]
     pub fn be_unruly(&mut self) {
         self.is_unruly = true;
+    }
+
+    /// Is from now on, or is no longer, as a program that is older than a group's rules: a Commit that
+    /// changes them is of a version that it does not know.
+    #[cfg(feature = "planted-bugs")]
+    pub fn be_outdated(&mut self, is_outdated: bool) {
+        self.is_outdated = is_outdated;
+    }
+
+    /// Refuses rules that this program is too old for.
+    #[cfg(feature = "planted-bugs")]
+    fn check_version(&self, rules: Option<&GroupRules>) -> Result<(), EngineError> {
+        let version = conclave_protocol::RULES_VERSION + 1;
+        match rules.filter(|_| self.is_outdated) {
+            Some(_) => Err(conclave_protocol::RulesError::Version(version).into()),
+            None => Ok(()),
+        }
     }
 
     fn obeys(&self) -> bool {
@@ -94,12 +116,19 @@ impl Engine {
         })
     }
 
-    /// The group's rules: who may do what, and who is more than a member.
+    /// The group's rules: who may do what, and who is more than a member. Costs little, also in a
+    /// large group.
     ///
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn rules(&self, state: &dyn State, group: GroupId) -> Result<GroupRules, EngineError> {
-        self.look(state, |provider| rules_of(&load(provider, group)?))
+        self.look(state, |provider| {
+            let context: Option<GroupContext> = provider
+                .storage
+                .group_context(&mls_group_id(group))
+                .map_err(|_| EngineError::Corrupt)?;
+            profile::check_group_context(&context.ok_or(EngineError::UnknownGroup)?)
+        })
     }
 
     /// The epoch that the group is in.

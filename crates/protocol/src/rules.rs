@@ -77,13 +77,17 @@ impl Role {
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    /// The role that a byte of [`GroupRules`] stands for.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
         [Self::Member, Self::Admin, Self::Owner]
             .into_iter()
             .find(|role| role.code() == code)
     }
 
-    const fn code(self) -> u8 {
+    /// The byte that stands for it in [`GroupRules`].
+    #[must_use]
+    pub const fn code(self) -> u8 {
         match self {
             Self::Member => 0,
             Self::Admin => 1,
@@ -103,6 +107,32 @@ pub struct Permissions {
     pub describe: Role,
     /// Send messages.
     pub send: Role,
+}
+
+impl Permissions {
+    /// The bytes that stand for them in [`GroupRules`].
+    #[must_use]
+    pub fn codes(self) -> [u8; 4] {
+        let Self {
+            add,
+            remove,
+            describe,
+            send,
+        } = self;
+        [add, remove, describe, send].map(Role::code)
+    }
+
+    /// The permissions that bytes of [`GroupRules`] stand for.
+    #[must_use]
+    pub fn from_codes(codes: [u8; 4]) -> Option<Self> {
+        let [add, remove, describe, send] = codes.map(Role::from_code);
+        Some(Self {
+            add: add?,
+            remove: remove?,
+            describe: describe?,
+            send: send?,
+        })
+    }
 }
 
 /// The rules of a group.
@@ -190,6 +220,16 @@ impl GroupRules {
         Ok(self)
     }
 
+    /// The same rules where no owner is left: those who acted for one are owners.
+    #[must_use]
+    pub fn with_heirs(mut self) -> Self {
+        if self.owners().next().is_none() {
+            // Whoever is listed is an admin then.
+            self.roles.values_mut().for_each(|role| *role = Role::Owner);
+        }
+        self
+    }
+
     /// The encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -197,14 +237,8 @@ impl GroupRules {
         if *self == Self::default() {
             return bytes;
         }
-        let Permissions {
-            add,
-            remove,
-            describe,
-            send,
-        } = self.permissions;
         let wire = Wire {
-            permissions: [add, remove, describe, send].map(Role::code),
+            permissions: self.permissions.codes(),
             roles: self.roles.iter().map(WireRole::from).collect(),
         };
         // Serializing fails only past 2^30 bytes, and the roles are bounded far below.
@@ -267,15 +301,8 @@ impl Wire {
             let user = std::str::from_utf8(listed.user.as_slice()).ok()?;
             roles.insert(user.parse().ok()?, Role::from_code(listed.role)?);
         }
-        let mut permissions = self.permissions.into_iter().map(Role::from_code);
-        let mut next = || permissions.next().flatten();
         Some(GroupRules {
-            permissions: Permissions {
-                add: next()?,
-                remove: next()?,
-                describe: next()?,
-                send: next()?,
-            },
+            permissions: Permissions::from_codes(self.permissions)?,
             // A member who is listed as one would be a second encoding.
             roles: roles
                 .values()

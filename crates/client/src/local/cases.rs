@@ -275,7 +275,10 @@ impl Tx<'_> {
     }
 
     /// The devices in a group's epoch, as this device knows it; none where it knows none.
-    fn devices_in(&self, id: GroupId) -> Result<BTreeMap<DeviceId, UserId>, ClientError> {
+    pub(super) fn devices_in(
+        &self,
+        id: GroupId,
+    ) -> Result<BTreeMap<DeviceId, UserId>, ClientError> {
         let roster = match self.engine.roster(self, id) {
             Err(EngineError::UnknownGroup | EngineError::Evicted) => return Ok(BTreeMap::new()),
             roster => roster?,

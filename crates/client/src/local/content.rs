@@ -145,7 +145,11 @@ impl Tx<'_> {
         author: &UserId,
         name: String,
     ) -> Result<(), ClientError> {
-        if line.group.name.as_deref() == Some(&name) {
+        // Who knows no name takes what is said, until somebody says it who may.
+        let is_known = line.group.name.is_some();
+        if line.group.name.as_deref() == Some(&name)
+            || (is_known && !self.may_describe(line.group.id, author)?)
+        {
             return Ok(());
         }
         self.set_name(line.group.id, &name)?;

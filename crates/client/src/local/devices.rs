@@ -35,10 +35,19 @@ impl Tx<'_> {
         users: &[&UserId],
         now: UnixMillis,
     ) -> Result<Vec<String>, ClientError> {
+        self.lists_read_before(users, now.before(LIST_FRESH))
+    }
+
+    /// Of these users, those whose list was not asked for since.
+    fn lists_read_before(
+        &self,
+        users: &[&UserId],
+        since: UnixMillis,
+    ) -> Result<Vec<String>, ClientError> {
         let mut query = self
             .sql
-            .prepare_cached("SELECT 1 FROM device_lists WHERE user = ? AND read_millis > ?")?;
-        let since = millis(now.before(LIST_FRESH));
+            .prepare_cached("SELECT 1 FROM device_lists WHERE user = ? AND read_millis >= ?")?;
+        let since = millis(since);
         let mut stale = Vec::new();
         for user in users {
             if stale.len() < DEVICE_LISTS_PER_FETCH_MAX && !query.exists((user.as_str(), since))? {
@@ -257,12 +266,13 @@ impl Tx<'_> {
     }
 
     /// Queues the removal of those of these devices that their users' lists do not name; first gives
-    /// the users whose newest lists have to be asked for.
+    /// the users whose newest lists have to be asked for. That they are gone was heard at `heard`: what
+    /// was read before does not tell of it.
     pub(crate) fn remove_revoked(
         &self,
         group: GroupId,
         departed: &[DeviceId],
-        now: UnixMillis,
+        heard: UnixMillis,
     ) -> Result<Vec<String>, ClientError> {
         let roster = self.engine.roster(self, group)?;
         let there = roster.iter().map(|member| &member.certificate);
@@ -270,7 +280,7 @@ impl Tx<'_> {
             .filter(|it| departed.contains(&it.address().device))
             .collect();
         let users: Vec<&UserId> = there.iter().map(|it| &it.address().user).collect();
-        let stale = self.stale_lists(&users, now)?;
+        let stale = self.lists_read_before(&users, heard)?;
         if !stale.is_empty() {
             return Ok(stale);
         }
@@ -280,7 +290,7 @@ impl Tx<'_> {
                 revoked.push(certificate.address().device);
             }
         }
-        if revoked.is_empty() {
+        if revoked.is_empty() || !self.may_remove(group, self.own_user(), &revoked)? {
             return Ok(Vec::new());
         }
         let intent = Intent::RemoveDevices(revoked);

@@ -28,15 +28,20 @@ impl Tx<'_> {
             return Ok(None);
         }
         let roster = self.engine.roster(self, id)?;
-        let intent = roster
-            .iter()
-            .map(|member| &member.certificate)
-            .find(|certificate| certificate.address().device == sender)
-            .and_then(|certificate| {
-                let key = &certificate.claims().signature_key;
-                MembershipIntent::verify(&handed.intent, id, key, now)
-            });
+        let mut members = roster.iter().map(|member| &member.certificate);
+        let Some(certificate) = members.find(|it| it.address().device == sender) else {
+            return Ok(None);
+        };
+        let asker = certificate.address().user.clone();
+        let key = &certificate.claims().signature_key;
+        let intent = MembershipIntent::verify(&handed.intent, id, key, now);
         if let Some(MembershipIntent { add, remove }) = intent {
+            // What a member may not do, nobody does for it; and this device does what it may.
+            for user in [&asker, self.own_user()] {
+                if !self.may_change(id, user, &add, &remove)? {
+                    return Ok(None);
+                }
+            }
             self.gather_users(id, add, Intent::AddFor)?;
             self.gather_users(id, remove, Intent::RemoveFor)?;
             return Ok(Some(id));

@@ -83,6 +83,7 @@ impl Tx<'_> {
     /// The users with a device in the group, each with all their devices there.
     pub(crate) fn members(&self, id: GroupId) -> Result<Vec<Member>, ClientError> {
         let mut members: Vec<Member> = Vec::new();
+        let rules = self.rules(id)?;
         for leaf in self.engine.roster(self, id)? {
             let address = leaf.certificate.address();
             match members
@@ -92,6 +93,7 @@ impl Tx<'_> {
                 Some(member) => member.devices.push(address.device),
                 None => members.push(Member {
                     user: address.user.clone(),
+                    role: rules.role(&address.user),
                     devices: vec![address.device],
                 }),
             }

@@ -149,7 +149,8 @@ impl Tx<'_> {
             let author = self.upheld(id)?.map(|(open, _)| open.author);
             let wanted = author.map(|author| self.wanted(id, &author)).transpose()?;
             if let Some(wanted) = wanted.flatten() {
-                self.align(own, &wanted)?;
+                let rules = self.rules_wanted(id, &wanted)?;
+                self.align(own, &wanted, &rules)?;
             }
             // A device that was not in the old group can't know it.
             if let Some(name) = &group.name {

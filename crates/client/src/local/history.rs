@@ -1,6 +1,8 @@
 //! What was read, in the order of each group's log.
 
-use conclave_protocol::{GroupId, Message, MessageId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{
+    GroupId, Message, MessageId, Permissions, Role, Sequence, UnixMillis, UserId,
+};
 use rusqlite::{Row, types::Type};
 
 use super::{
@@ -162,6 +164,9 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
             ("changed", [join(added), join(removed)].join(&b"\n\n"[..]))
         }
         EntryKind::Expelled(users) => ("expelled", join(users)),
+        EntryKind::Governed { roles, permissions } => {
+            ("governed", encode_governed(roles, *permissions))
+        }
         EntryKind::Leaves => ("leaves", Vec::new()),
         EntryKind::Rejoined => ("rejoined", Vec::new()),
         EntryKind::Reported(user) => ("reported", join(std::slice::from_ref(user))),
@@ -188,6 +193,7 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
             }
         }
         "expelled" => EntryKind::Expelled(split(&body)?),
+        "governed" => decode_governed(&body)?,
         "leaves" => EntryKind::Leaves,
         "rejoined" => EntryKind::Rejoined,
         "reported" => EntryKind::Reported(split(&body)?.pop()?),
@@ -202,6 +208,33 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
         "unknown" => EntryKind::Unknown(body),
         _ => return None,
     })
+}
+
+/// The permissions in four digits, or none, and a line for each user.
+fn encode_governed(roles: &[(UserId, Role)], permissions: Option<Permissions>) -> Vec<u8> {
+    let codes = permissions.map(Permissions::codes).into_iter().flatten();
+    let codes: String = codes.map(|code| code.to_string()).collect();
+    let roles = roles
+        .iter()
+        .map(|(user, role)| format!("\n{}{user}", role.code()));
+    (codes + &roles.collect::<String>()).into_bytes()
+}
+
+fn decode_governed(body: &[u8]) -> Option<EntryKind> {
+    let code = |digit: char| u8::try_from(digit.to_digit(10)?).ok();
+    let mut lines = std::str::from_utf8(body).ok()?.split('\n');
+    let codes: Option<Vec<u8>> = lines.next()?.chars().map(code).collect();
+    let codes: Vec<u8> = codes?;
+    let permissions = match codes.is_empty() {
+        true => None,
+        false => Some(Permissions::from_codes(codes.try_into().ok()?)?),
+    };
+    let roles = lines.map(|line| {
+        let role = Role::from_code(code(line.chars().next()?)?)?;
+        Some((line.get(1..)?.parse().ok()?, role))
+    });
+    let roles = roles.collect::<Option<_>>()?;
+    Some(EntryKind::Governed { roles, permissions })
 }
 
 fn join(users: &[UserId]) -> Vec<u8> {

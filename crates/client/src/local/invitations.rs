@@ -1,7 +1,7 @@
 //! Invitations: who asks this device to be let in, and where this device has asked.
 
 use conclave_protocol::{
-    Approval, DeviceAddress, DeviceId, GroupId, Sequence, UnixMillis, UserId,
+    Approval, DeviceAddress, DeviceId, Forbidden, GroupId, Sequence, UnixMillis, UserId,
     limits::INVITATION_LIFETIME_MAX,
 };
 use conclave_rpc::{device_id, v1};
@@ -65,6 +65,9 @@ impl Tx<'_> {
         now: UnixMillis,
     ) -> Result<Vec<v1::ApproveInvitationRequest>, ClientError> {
         self.require_member(group)?;
+        if !self.may_change(group, self.own_user(), std::slice::from_ref(user), &[])? {
+            return Err(Forbidden::Add.into());
+        }
         let expires = now.after(INVITATION_LIFETIME_MAX);
         let mut query = self.sql.prepare_cached(
             "SELECT device, token_hash FROM askers WHERE group_id = ? AND user = ?",

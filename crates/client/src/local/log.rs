@@ -3,10 +3,16 @@
 use std::collections::BTreeSet;
 
 use conclave_engine::{EngineError, Processed};
-use conclave_protocol::{Content, DeviceAddress, DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{
+    Content, DeviceAddress, DeviceId, GroupId, GroupRules, Sequence, UnixMillis, UserId,
+};
 use conclave_rpc::{device_id, v1};
 
-use super::{Reason, Tx, line::Line};
+use super::{
+    Reason, Tx,
+    line::Line,
+    rules::{Governed, is_too_new},
+};
 use crate::{
     ClientError, EntryKind, Event, Group, Member, Standing,
     intent::Intent,
@@ -152,10 +158,14 @@ impl Tx<'_> {
             return Ok(true);
         }
         let id = line.group.id;
+        let before = match entry.kind() {
+            v1::EntryKind::Commit => self.rules(id)?,
+            _ => GroupRules::default(),
+        };
         match self.engine.process(self, id, &entry.message, accepted) {
             Ok(effects) => {
                 let processed = self.apply(effects)?;
-                self.take_in_processed(&mut line, processed)?;
+                self.take_in_processed(&mut line, processed, &before)?;
                 run.has_read = true;
                 run.unreadable.clear();
             }
@@ -265,7 +275,7 @@ impl Tx<'_> {
             Intent::Receipt | Intent::Create => {}
             Intent::AddOwn => {
                 self.apply(self.engine.merge_pending(self, id)?)?;
-                self.tell_newcomers(line.group, std::slice::from_ref(&me))?;
+                self.tell_newcomers(line.group, &me, std::slice::from_ref(&me))?;
                 line.add_change(self, &me, vec![me.clone()], Vec::new())?;
             }
             Intent::RemoveUnlisted => {
@@ -279,13 +289,17 @@ impl Tx<'_> {
             | Intent::AddFor(_)
             | Intent::RemoveFor(_)
             | Intent::Update
-            | Intent::Confirm => {
-                let before = self.members(id)?;
+            | Intent::Confirm
+            | Intent::SetRole(..)
+            | Intent::SetPermissions(_)
+            | Intent::Govern(_) => {
+                let (before, rules) = (self.members(id)?, self.rules(id)?);
                 self.apply(self.engine.merge_pending(self, id)?)?;
                 let after = self.members(id)?;
                 let added = only_in(&after, &before);
-                self.tell_newcomers(line.group, &added)?;
+                self.tell_newcomers(line.group, &me, &added)?;
                 line.add_change(self, &me, added, only_in(&before, &after))?;
+                self.tell_governed(line, &me, &rules)?;
             }
         }
         Ok(true)
@@ -295,6 +309,7 @@ impl Tx<'_> {
         &self,
         line: &mut Line<'_>,
         processed: Processed,
+        rules_before: &GroupRules,
     ) -> Result<(), ClientError> {
         match processed {
             Processed::Application {
@@ -305,6 +320,7 @@ impl Tx<'_> {
                 by,
                 added,
                 removed,
+                rules,
                 removed_self,
                 ..
             } => {
@@ -323,13 +339,25 @@ impl Tx<'_> {
                     return line.add(self, by.user, EntryKind::Rejoined);
                 }
                 if self.take_asker(line.group.id, by.device)? {
-                    self.tell_newcomers(line.group, std::slice::from_ref(&by.user))?;
+                    self.tell_newcomers(
+                        line.group,
+                        self.own_user(),
+                        std::slice::from_ref(&by.user),
+                    )?;
                 }
                 let added = added
                     .into_iter()
                     .map(|certificate| certificate.address().user.clone());
+                let added = distinct(added);
                 let removed = removed.into_iter().map(|DeviceAddress { user, .. }| user);
-                line.add_change(self, &by.user, distinct(added), distinct(removed))
+                if !removed_self {
+                    self.tell_newcomers(line.group, &by.user, &added)?;
+                }
+                line.add_change(self, &by.user, added, distinct(removed))?;
+                match rules {
+                    Some(_) if !removed_self => self.tell_governed(line, &by.user, rules_before),
+                    _ => Ok(()),
+                }
             }
             // The outbox does not know it, so it is of a copy of this home, or of this home before
             // an older one was restored.
@@ -342,13 +370,40 @@ impl Tx<'_> {
         }
     }
 
-    /// Who joins can't read what was said before, so the group's name is said again.
-    fn tell_newcomers(&self, group: &Group, added: &[UserId]) -> Result<(), ClientError> {
-        if let (Some(name), false) = (&group.name, added.is_empty()) {
+    /// Who joins can't read what was said before, so the group's name is said again: by who let them
+    /// in or, where that one may not speak, by the first of those whom the rules list.
+    fn tell_newcomers(
+        &self,
+        group: &Group,
+        by: &UserId,
+        added: &[UserId],
+    ) -> Result<(), ClientError> {
+        if let (Some(name), false) = (&group.name, added.is_empty())
+            && self.is_spokesman(group.id, by)?
+        {
             let content = self.seal(&Content::GroupName(name.clone()))?;
             self.enqueue(group.id, &Intent::Send(content))?;
         }
         Ok(())
+    }
+
+    /// What a Commit has changed about who may do what. A line that says who came or went is kept
+    /// rather than this one: this program never makes a Commit that does both.
+    fn tell_governed(
+        &self,
+        line: &mut Line<'_>,
+        by: &UserId,
+        before: &GroupRules,
+    ) -> Result<(), ClientError> {
+        let (after, users) = (self.rules(line.group.id)?, self.users_in(line.group.id)?);
+        let governed = Governed::between(before, &after, |user| users.contains(user));
+        let is_free = self.entry(line.group.id, line.sequence)?.is_none();
+        match governed.filter(|_| is_free) {
+            Some(Governed { roles, permissions }) => {
+                line.add(self, by.clone(), EntryKind::Governed { roles, permissions })
+            }
+            None => Ok(()),
+        }
     }
 
     fn end(&self, line: &mut Line<'_>) -> Result<(), ClientError> {
@@ -402,6 +457,8 @@ fn is_about_message(error: &EngineError) -> bool {
 /// Whether an error means that this device can't follow the group, whatever it does.
 fn reason_to_resync(error: &ClientError) -> Option<Reason> {
     match error {
+        // There is no way in for a program that is too old.
+        error if is_too_new(error) => None,
         ClientError::Engine(_) => Some(Reason::behind(error.to_string())),
         ClientError::Copied => Some(Reason::sure(error.to_string())),
         _ => None,

@@ -24,6 +24,7 @@ mod reading;
 mod recovery;
 mod report;
 mod resync;
+mod rules;
 mod schema;
 mod signals;
 mod state;
@@ -65,7 +66,7 @@ pub(crate) struct Local {
     account: Account,
     random: RefCell<ChaCha20Rng>,
     #[cfg(feature = "planted-bugs")]
-    pub(crate) planted: Option<crate::Planted>,
+    planted: Option<crate::Planted>,
 }
 
 impl Local {
@@ -109,6 +110,12 @@ impl Local {
             #[cfg(feature = "planted-bugs")]
             planted: None,
         })
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn plant(&mut self, bug: crate::Planted) {
+        self.engine.be_outdated(bug == crate::Planted::Outdated);
+        self.planted = Some(bug);
     }
 
     pub(crate) fn account(&self) -> &Account {

@@ -7,7 +7,8 @@
 
 use conclave_engine::EngineError;
 use conclave_protocol::{
-    Content, GroupId, RequestId, Sequence, UnixMillis, UserId, limits::ADDS_PER_COMMIT_MAX,
+    Content, GroupId, GroupRules, RequestId, Sequence, UnixMillis, UserId,
+    limits::ADDS_PER_COMMIT_MAX,
 };
 use conclave_rpc::v1;
 use prost::Message as _;
@@ -36,7 +37,7 @@ pub(super) struct Item {
 }
 
 impl Tx<'_> {
-    /// Creates a group here; its intent tells the service.
+    /// Creates a group here, whose owner this user is; its intent tells the service.
     pub(crate) fn create_group(
         &self,
         name: &str,
@@ -44,17 +45,19 @@ impl Tx<'_> {
     ) -> Result<(GroupId, i64), ClientError> {
         // Whoever joins is told it, so it has to be one that can be said.
         self.seal(&Content::GroupName(name.to_owned()))?;
-        self.found_group(Some(name.to_owned()), now)
+        let rules = GroupRules::founded_by(self.own_user().clone());
+        self.found_group(Some(name.to_owned()), &rules, now)
     }
 
     /// Creates a group that may have no name yet.
     pub(super) fn found_group(
         &self,
         name: Option<String>,
+        rules: &GroupRules,
         now: UnixMillis,
     ) -> Result<(GroupId, i64), ClientError> {
         let id = GroupId::from_bytes(self.random());
-        let created = self.apply(self.engine.create_group(self, id, now)?)?;
+        let created = self.apply(self.engine.create_group(self, id, rules, now)?)?;
         self.put_group(&Group {
             id,
             name,

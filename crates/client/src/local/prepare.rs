@@ -1,11 +1,11 @@
 //! Making the bytes for an intent when its turn comes, durably, before anybody sees them.
 
 use conclave_engine::{Change, EngineError, KeyPackage, PreparedCommit};
-use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{DeviceId, Forbidden, GroupId, Sequence, UnixMillis, UserId};
 use conclave_rpc::v1::{self, submit_request::Body};
 use prost::Message as _;
 
-use super::{Tx, outbox::Item};
+use super::{Tx, outbox::Item, rules::plain};
 use crate::{ClientError, intent::Intent, session::Call};
 
 impl Tx<'_> {
@@ -38,7 +38,7 @@ impl Tx<'_> {
         let prepared = trusted.and_then(|()| self.prepare_intent(group, item, now));
         match prepared {
             Err(error) if is_final(&error) => {
-                self.give_up(group, item.id, &error.to_string())?;
+                self.give_up(group, item.id, &plain(error).to_string())?;
                 Ok(None)
             }
             other => other,
@@ -67,6 +67,9 @@ impl Tx<'_> {
             Intent::AddOwn => self.prepare_add_own(group, item, now),
             Intent::RemoveDevices(devices) => self.remove_devices(group, item, devices, now),
             Intent::RemoveUnlisted => self.prepare_remove_unlisted(group, item, now),
+            Intent::SetRole(..) | Intent::SetPermissions(_) | Intent::Govern(_) => {
+                self.prepare_govern(group, item, now)
+            }
             Intent::AddFor(users) => self.prepare_add(group, item, users, now),
             Intent::RemoveFor(users) => {
                 let own = &self.own_certificate().address().user;
@@ -127,6 +130,10 @@ impl Tx<'_> {
             return self.settle_without_bytes(group, item);
         }
         let Some(taken) = &item.key_packages else {
+            let wanted: Vec<UserId> = missing.iter().map(|it| (*it).clone()).collect();
+            if !self.may_change(group, self.own_user(), &wanted, &[])? {
+                return Err(Forbidden::Add.into());
+            }
             let stale = self.stale_lists(&missing, now)?;
             if !stale.is_empty() {
                 let request = v1::FetchDeviceListsRequest { users: stale };

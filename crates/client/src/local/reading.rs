@@ -89,7 +89,9 @@ impl Tx<'_> {
     }
 
     pub(crate) fn sends_receipts_in(&self, group: GroupId) -> Result<bool, ClientError> {
-        Ok(self.sends_receipts()? && self.members(group)?.len() <= RECEIPT_MEMBERS_MAX)
+        Ok(self.sends_receipts()?
+            && self.members(group)?.len() <= RECEIPT_MEMBERS_MAX
+            && self.may_send(group, self.own_user())?)
     }
 
     pub(crate) fn sends_receipts(&self) -> Result<bool, ClientError> {

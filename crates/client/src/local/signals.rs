@@ -2,7 +2,9 @@
 //! ratchets where they are; see `docs/protocol.md`, "Signals".
 
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce, aead::Aead as _};
-use conclave_protocol::{DeviceId, GroupId, SigningKey, UnixMillis, UserId, limits::SIGNAL_SKEW};
+use conclave_protocol::{
+    DeviceId, Forbidden, GroupId, SigningKey, UnixMillis, UserId, limits::SIGNAL_SKEW,
+};
 
 use super::Tx;
 use crate::ClientError;
@@ -26,6 +28,9 @@ impl Tx<'_> {
         key: &SigningKey,
         now: UnixMillis,
     ) -> Result<Vec<u8>, ClientError> {
+        if !self.may_send(group, self.own_user())? {
+            return Err(Forbidden::Send.into());
+        }
         let own = self.own_certificate().address().device;
         let epoch = self.engine.epoch(self, group)?.0;
         let facts = [&[TYPING][..], &now.0.to_be_bytes()].concat();
@@ -77,7 +82,8 @@ impl Tx<'_> {
                 if leaf_key.verify(LABEL, &signed, signature).is_ok()
                     && facts.first() == Some(&TYPING)
                     && sent <= now.after(SIGNAL_SKEW)
-                    && now <= sent.after(SIGNAL_SKEW) =>
+                    && now <= sent.after(SIGNAL_SKEW)
+                    && self.may_send(group, &certificate.address().user)? =>
             {
                 Some((certificate.address().user.clone(), sent))
             }

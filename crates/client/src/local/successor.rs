@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use conclave_protocol::{GroupId, Judgement, UnixMillis, UserId};
+use conclave_protocol::{GroupId, GroupRules, Judgement, UnixMillis, UserId};
 use conclave_rpc::v1;
 use rusqlite::OptionalExtension as _;
 
@@ -50,24 +50,26 @@ impl Tx<'_> {
         let Some(wanted) = wanted.filter(|_| has_say && standing == Some(Standing::Member)) else {
             return Ok(Duty::Wait(None));
         };
+        let rules = self.rules_wanted(id, &wanted)?;
         let own = self.candidate(id)?;
         let voted = judgement.votes.iter().map(|(group, _)| group);
         for candidate in own.iter().chain(voted) {
-            if !self.has_voted(*candidate, &judgement) && self.is_complete(*candidate, &wanted)? {
+            if !self.has_voted(*candidate, &judgement)
+                && self.is_complete(*candidate, &wanted, &rules)?
+            {
                 return Ok(Duty::Vote(self.vote(&open, *candidate)));
             }
         }
         let turn = self.turn(&judgement);
         match own {
-            Some(own) if self.is_complete(own, &wanted)? => Ok(Duty::Wait(None)),
+            Some(own) if self.is_complete(own, &wanted, &rules)? => Ok(Duty::Wait(None)),
             None if now < turn => Ok(Duty::Wait(Some(turn))),
             _ if !may_make => Ok(Duty::Look),
-            Some(own) => {
-                self.align(own, &wanted)?;
-                Ok(Duty::Made)
-            }
+            Some(own) if self.align(own, &wanted, &rules)? => Ok(Duty::Made),
+            // Who made it may not change it any longer; others make another.
+            Some(_) => Ok(Duty::Wait(None)),
             None => {
-                self.make_candidate(id, &wanted, now)?;
+                self.make_candidate(id, &wanted, &rules, now)?;
                 Ok(Duty::Made)
             }
         }
@@ -104,48 +106,82 @@ impl Tx<'_> {
         Ok(Some(users))
     }
 
-    /// Brings who is in a candidate in line with who has to be there.
+    /// The rules of a group that goes on in the place of this one: the same, as far as they are about
+    /// those who are there. The admins inherit from the last owner.
+    pub(super) fn rules_wanted(
+        &self,
+        id: GroupId,
+        wanted: &BTreeSet<UserId>,
+    ) -> Result<GroupRules, ClientError> {
+        let rules = self.rules(id)?.without_strangers(|it| wanted.contains(it));
+        Ok(rules.with_heirs())
+    }
+
+    /// Brings who is in a candidate in line with who has to be there, and the rules. Says whether this
+    /// device may.
     pub(super) fn align(
         &self,
         candidate: GroupId,
         wanted: &BTreeSet<UserId>,
-    ) -> Result<(), ClientError> {
+        rules: &GroupRules,
+    ) -> Result<bool, ClientError> {
         if self.has_waiting(candidate)? || self.require_member(candidate).is_err() {
-            return Ok(());
+            return Ok(true);
         }
-        self.enqueue_changes(candidate, wanted)
+        let there = self.users_in(candidate)?;
+        let missing: Vec<UserId> = wanted.difference(&there).cloned().collect();
+        let extra: Vec<UserId> = there.difference(wanted).cloned().collect();
+        let is_settled = missing.is_empty() && extra.is_empty();
+        let govern = Intent::Govern(rules.clone());
+        if !self.may_change(candidate, self.own_user(), &missing, &extra)?
+            || (is_settled && self.check_allowed(candidate, &govern).is_err())
+        {
+            return Ok(false);
+        }
+        self.enqueue_changes(candidate, &missing, extra, rules)?;
+        Ok(true)
     }
 
     fn make_candidate(
         &self,
         id: GroupId,
         wanted: &BTreeSet<UserId>,
+        rules: &GroupRules,
         now: UnixMillis,
     ) -> Result<(), ClientError> {
+        let founded_under = match rules.listed().next() {
+            Some(_) => GroupRules::founded_by(self.own_user().clone()),
+            None => rules.clone(),
+        };
         // It gets the name when it goes on: until then, only the old group is called so.
-        let candidate = self.found_group(None, now)?.0;
+        let candidate = self.found_group(None, &founded_under, now)?.0;
         self.sql.execute(
             "INSERT INTO candidates VALUES (?, ?)",
             (id.as_bytes(), candidate.as_bytes()),
         )?;
         // Other devices of this user are there as well.
         self.enqueue(candidate, &Intent::AddOwn)?;
-        self.enqueue_changes(candidate, wanted)
+        let me = self.own_user();
+        let others: Vec<UserId> = wanted.iter().filter(|it| *it != me).cloned().collect();
+        self.enqueue_changes(candidate, &others, Vec::new(), rules)
     }
 
     fn enqueue_changes(
         &self,
         candidate: GroupId,
-        wanted: &BTreeSet<UserId>,
+        missing: &[UserId],
+        extra: Vec<UserId>,
+        rules: &GroupRules,
     ) -> Result<(), ClientError> {
-        let there = self.users_in(candidate)?;
-        let missing: Vec<UserId> = wanted.difference(&there).cloned().collect();
-        let extra: Vec<UserId> = there.difference(wanted).cloned().collect();
-        for intent in add_for_intents(&missing) {
+        for intent in add_for_intents(missing) {
             self.enqueue(candidate, &intent)?;
         }
         if !extra.is_empty() {
             self.enqueue(candidate, &Intent::Remove(extra))?;
+        }
+        // Last, since who makes it may not be who governs it.
+        if self.rules(candidate)? != *rules {
+            self.enqueue(candidate, &Intent::Govern(rules.clone()))?;
         }
         Ok(())
     }
@@ -154,9 +190,12 @@ impl Tx<'_> {
         &self,
         candidate: GroupId,
         wanted: &BTreeSet<UserId>,
+        rules: &GroupRules,
     ) -> Result<bool, ClientError> {
         let standing = self.group(candidate)?.map(|group| group.standing);
-        Ok(standing == Some(Standing::Member) && self.users_in(candidate)? == *wanted)
+        Ok(standing == Some(Standing::Member)
+            && self.users_in(candidate)? == *wanted
+            && self.rules(candidate)? == *rules)
     }
 
     fn has_voted(&self, candidate: GroupId, judgement: &Judgement) -> bool {

@@ -62,6 +62,8 @@ impl Session {
         let is_end = last.is_none_or(|last| last >= page.readable_sequence);
         if let Some(progress) = self.groups.get_mut(&id)
             && progress.problem.is_none()
+            // An entry waits for a newer list: this is not the end.
+            && progress.unlisted.is_none()
         {
             progress.log_backoff.clear();
             if let (false, Some(read)) = (is_end, last) {
@@ -123,6 +125,7 @@ impl Session {
         // Those that were seen to already and still stand were not revoked, or others are at it.
         if departed != progress.departed {
             let is_any = !departed.is_empty();
+            progress.departed_heard = now;
             progress.departed_at = is_any.then(|| now.after(confirm_wait(share)));
             progress.departed = departed;
         }

@@ -10,7 +10,8 @@ impl Session {
     /// Sends a message: a line of text, or what a [`Message`] says.
     ///
     /// # Errors
-    /// [`ClientError::Content`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    /// [`ClientError::Content`], [`ClientError::NotMember`], [`ClientError::Leaving`],
+    /// [`ClientError::Forbidden`].
     pub fn send(
         &mut self,
         group: GroupId,
@@ -134,6 +135,7 @@ impl Session {
 
 fn say(tx: &Tx<'_>, group: GroupId, content: &Content) -> Result<IntentId, ClientError> {
     let intent = Intent::Send(tx.seal(content)?);
+    tx.check_allowed(group, &intent)?;
     tx.check_trust(group, &intent)?;
     tx.enqueue(group, &intent).map(IntentId)
 }

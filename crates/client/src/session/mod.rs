@@ -28,6 +28,7 @@ mod next;
 mod pace;
 mod reading;
 mod rejoin;
+mod roles;
 mod search;
 mod signals;
 mod state;
@@ -211,7 +212,7 @@ impl Session {
     /// Has the session do something wrong from now on.
     #[cfg(feature = "planted-bugs")]
     pub fn plant(&mut self, bug: crate::Planted) {
-        self.local.planted = Some(bug);
+        self.local.plant(bug);
     }
 
     /// Waits for the service are over: somebody asks for something now.

@@ -238,7 +238,7 @@ impl Session {
         }
         let stale = self
             .local
-            .write(|tx| tx.remove_revoked(id, &progress.departed, now))?;
+            .write(|tx| tx.remove_revoked(id, &progress.departed, progress.departed_heard))?;
         if !stale.is_empty() {
             let request = v1::FetchDeviceListsRequest { users: stale };
             return Ok(Some(Call::FetchDeviceLists(request)));

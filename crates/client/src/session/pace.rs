@@ -115,6 +115,7 @@ pub(super) struct Progress {
     /// Devices that the service deleted and whose leaves stand, and when to see to them.
     pub(super) departed: Vec<DeviceId>,
     pub(super) departed_at: Option<UnixMillis>,
+    pub(super) departed_heard: UnixMillis,
     /// The epoch that the service named when it was last compared with this device's own.
     pub(super) compared: Option<u64>,
     /// Whether a Commit has to be reported.
@@ -145,6 +146,7 @@ impl Progress {
             join: None,
             departed: Vec::new(),
             departed_at: None,
+            departed_heard: UnixMillis(0),
             compared: None,
             unlisted: None,
             has_report: false,

@@ -33,7 +33,7 @@ impl Session {
         self.local.account()
     }
 
-    /// Creates a group with this device in it.
+    /// Creates a group with this device in it, whose owner its user is.
     ///
     /// # Errors
     /// [`ClientError::Content`] for a name that is none.
@@ -50,12 +50,14 @@ impl Session {
     /// Adds users, with all their devices; as many intents as it takes Commits.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyMember`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    /// [`ClientError::AlreadyMember`], [`ClientError::NotMember`], [`ClientError::Leaving`],
+    /// [`ClientError::Forbidden`].
     pub fn add(&mut self, group: GroupId, users: &[UserId]) -> Result<Vec<IntentId>, ClientError> {
         self.enqueue(group, |tx| {
             let members = tx.members(group)?;
             let present = |user: &&UserId| members.iter().any(|member| member.user == **user);
             refuse_if_any(users.iter().filter(present), ClientError::AlreadyMember)?;
+            tx.check_allowed(group, &Intent::Add(users.to_vec()))?;
             tx.check_trust(group, &Intent::Update)?;
             tx.refuse_changed(&users.iter().collect::<Vec<_>>())?;
             add_intents(users)
@@ -67,13 +69,15 @@ impl Session {
     /// Removes users, with all their devices.
     ///
     /// # Errors
-    /// [`ClientError::NoSuchMember`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    /// [`ClientError::NoSuchMember`], [`ClientError::NotMember`], [`ClientError::Leaving`],
+    /// [`ClientError::Forbidden`].
     pub fn remove(&mut self, group: GroupId, users: &[UserId]) -> Result<IntentId, ClientError> {
         self.enqueue(group, |tx| {
             let members = tx.members(group)?;
             let absent = |user: &&UserId| members.iter().all(|member| member.user != **user);
             refuse_if_any(users.iter().filter(absent), ClientError::NoSuchMember)?;
             let intent = Intent::Remove(users.to_vec());
+            tx.check_allowed(group, &intent)?;
             tx.check_trust(group, &intent)?;
             tx.enqueue(group, &intent).map(IntentId)
         })
@@ -93,9 +97,13 @@ impl Session {
     /// Asks to leave a group.
     ///
     /// # Errors
-    /// [`ClientError::NotMember`], [`ClientError::Leaving`].
+    /// [`ClientError::NotMember`], [`ClientError::Leaving`], [`ClientError::Forbidden`] for the last
+    /// owner while others are there: somebody else has to be made one first.
     pub fn leave(&mut self, group: GroupId) -> Result<IntentId, ClientError> {
-        self.enqueue(group, |tx| tx.enqueue(group, &Intent::Leave).map(IntentId))
+        self.enqueue(group, |tx| {
+            tx.check_may_leave(group)?;
+            tx.enqueue(group, &Intent::Leave).map(IntentId)
+        })
     }
 
     /// How an intent ended: where it landed, or why it was given up. `None` while it waits.

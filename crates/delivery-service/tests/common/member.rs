@@ -3,7 +3,7 @@
 use conclave_engine::{
     Change, Effects, EngineError, KeyPackage, Opening, PreparedCommit, Processed, State,
 };
-use conclave_protocol::UnixMillis;
+use conclave_protocol::{GroupRules, UnixMillis};
 use conclave_rpc::{v1, v1::stream_request::Request as Say};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,7 +13,8 @@ use super::{GROUP, Person, draw, id, now, spread};
 
 impl Person {
     pub async fn create(&mut self) -> Result<(), Status> {
-        let created = self.engine.create_group(&self.state, GROUP, now());
+        let rules = GroupRules::default();
+        let created = self.engine.create_group(&self.state, GROUP, &rules, now());
         let created = self.apply(created.unwrap());
         self.create_with(created.group_info, created.ratchet_tree)
             .await

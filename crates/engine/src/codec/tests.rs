@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use conclave_protocol::GroupRules;
 use openmls::{prelude::LeafNodeParameters, schedule::PreSharedKeyId};
 use openmls_traits::storage::{CURRENT_VERSION, Entity};
 use rmp_serde::{Serializer, config::BytesMode};
@@ -146,7 +147,7 @@ fn every_entity_reads_back_as_it_was_written() {
 /// The life of a group in which an entity of every kind is written.
 fn live() {
     let mut alice = Party::new(ALICE);
-    alice.run(|engine, state| engine.create_group(state, GROUP, now()));
+    alice.run(|engine, state| engine.create_group(state, GROUP, &GroupRules::default(), now()));
     let mut others: Vec<Party> = (2..=MEMBERS)
         .map(|device| Party::new(claims("others@example.org", device, 101)))
         .collect();

@@ -1,10 +1,10 @@
 //! Making KeyPackages and groups.
 
-use conclave_protocol::{GroupId, GroupRules, UnixMillis, limits::KEY_PACKAGES_MAX};
+use conclave_protocol::{Forbidden, GroupId, GroupRules, UnixMillis, limits::KEY_PACKAGES_MAX};
 use openmls::prelude::{KeyPackage, KeyPackageBuilder, MlsGroup, MlsMessageOut};
 
 use super::{Engine, Provider, encode, encode_tree, mls_group_id};
-use crate::{CreatedGroup, Effects, EngineError, State, profile};
+use crate::{CreatedGroup, Effects, EngineError, RuleViolation, State, profile};
 
 impl Engine {
     /// Makes KeyPackages to publish, each as an MLSMessage; their secrets are in the writes.
@@ -43,22 +43,27 @@ impl Engine {
         })
     }
 
-    /// Creates a group with this device alone in it, in epoch 0. It has no owner: everybody may do
-    /// everything, until a Commit [changes](crate::Change::govern) that.
+    /// Creates a group with this device alone in it, in epoch 0, under these rules. They list nobody
+    /// but this device's user; a Commit may [change](crate::Change::govern) them.
     ///
     /// # Errors
-    /// [`EngineError::GroupExists`], and [`Certificate`](EngineError::Certificate) where this
-    /// device's own is not valid at `now`.
+    /// [`EngineError::GroupExists`], [`Certificate`](EngineError::Certificate) where this device's own
+    /// is not valid at `now`, and [`Violation`](EngineError::Violation) for rules that list others.
     pub fn create_group(
         &self,
         state: &dyn State,
         group: GroupId,
+        rules: &GroupRules,
         now: UnixMillis,
     ) -> Result<Effects<CreatedGroup>, EngineError> {
         self.device.check(now)?;
+        let own = &self.device.certificate().address().user;
+        if rules.listed().any(|(user, _)| user != own) && self.obeys() {
+            return Err(RuleViolation::from(Forbidden::Stranger).into());
+        }
         self.transact(state, |provider| {
             super::make_room(provider, group)?;
-            let group = self.build_group(provider, group, now)?;
+            let group = self.build_group(provider, group, rules, now)?;
             Ok(CreatedGroup {
                 group_info: self.signed_group_info(&group)?,
                 ratchet_tree: encode_tree(&group)?,
@@ -90,10 +95,11 @@ impl Engine {
         &self,
         provider: &Provider<'_>,
         group: GroupId,
+        rules: &GroupRules,
         now: UnixMillis,
     ) -> Result<MlsGroup, EngineError> {
         let config = profile::join_config();
-        let extensions = profile::group_extensions(&GroupRules::default())?;
+        let extensions = profile::group_extensions(rules)?;
         MlsGroup::builder()
             .with_group_id(mls_group_id(group))
             .ciphersuite(profile::SUITE)

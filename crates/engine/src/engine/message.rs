@@ -1,13 +1,15 @@
 //! Application messages and the Proposal to leave.
 
+use std::collections::BTreeSet;
+
 use conclave_protocol::{
-    COMPONENT_FRANKING, GroupId,
+    COMPONENT_FRANKING, DeviceAddress, GroupId, UserId,
     limits::{CONTENT_BYTES_MAX, FRANKING_ITEM_BYTES_MAX},
 };
-use openmls::framing::SafeAadItem;
+use openmls::{framing::SafeAadItem, prelude::MlsGroup};
 
-use super::{Engine, check_may_send, commit::leaving, encode, load_active};
-use crate::{Effects, EngineError, State};
+use super::{Engine, check_may_send, commit::leaving, encode, load_active, rules_of};
+use crate::{Effects, EngineError, RuleViolation, State, certificates};
 
 impl Engine {
     /// Encrypts an application message; `franking` is authenticated with it and readable by the
@@ -53,12 +55,17 @@ impl Engine {
     /// for this device too, so there is nothing to write.
     ///
     /// # Errors
-    /// [`EngineError::Leaving`] where it is in the log of this epoch already.
+    /// [`EngineError::Leaving`] where it is in the log of this epoch already,
+    /// [`Violation`](EngineError::Violation) for the last device of the group's last owner, as long as
+    /// others are there.
     pub fn leave(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
         self.look(state, |provider| {
             let mut group = load_active(provider, group)?;
             if leaving(&group).contains(&group.own_leaf_index()) {
                 return Err(EngineError::Leaving);
+            }
+            if self.obeys() {
+                check_may_leave(&group, self.device.certificate().address())?;
             }
             // OpenMLS asks that no Commit is pending. Here none is lost: the writes are dropped.
             group
@@ -70,4 +77,21 @@ impl Engine {
             encode(&proposal)
         })
     }
+}
+
+/// A user with another device there stays.
+fn check_may_leave(group: &MlsGroup, own: &DeviceAddress) -> Result<(), EngineError> {
+    let mut others = BTreeSet::new();
+    for member in certificates::members(group) {
+        let (_, certificate) = member?;
+        let address = certificate.address();
+        if address.user != own.user {
+            others.insert(address.user.clone());
+        } else if address.device != own.device {
+            return Ok(());
+        }
+    }
+    let is_member = |user: &UserId| *user == own.user || others.contains(user);
+    let judged = rules_of(group)?.may_leave(&own.user, is_member, others.is_empty());
+    Ok(judged.map_err(RuleViolation::from)?)
 }

@@ -46,7 +46,12 @@ impl Engine {
             check_header(&group, &message)?;
             let processed = group.process_message(provider, message).map_err(refused)?;
             let sender = processed.sender().clone();
-            take_in(provider, &mut group, &sender, processed, accepted_at)
+            let processed = take_in(provider, &mut group, &sender, processed, accepted_at)?;
+            #[cfg(feature = "planted-bugs")]
+            if let Processed::Commit { rules, .. } = &processed {
+                self.check_version(rules.as_ref())?;
+            }
+            Ok(processed)
         })
     }
 }

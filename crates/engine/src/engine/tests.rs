@@ -8,7 +8,8 @@ mod roles;
 use std::time::SystemTime;
 
 use conclave_protocol::{
-    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, SigningKey, UnixMillis,
+    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules, SigningKey,
+    UnixMillis,
 };
 use openmls::prelude::{
     Credential, CredentialWithKey, Extensions, LeafNode, MlsGroup, MlsMessageOut,
@@ -135,7 +136,8 @@ impl Party {
 /// Alice's group with Bob in it.
 pub(crate) fn alice_and_bob() -> (Party, Party) {
     let (mut alice, mut bob) = (Party::new(ALICE), Party::new(BOB));
-    alice.run(|engine, state| engine.create_group(state, GROUP, now()));
+    let open = GroupRules::default();
+    alice.run(|engine, state| engine.create_group(state, GROUP, &open, now()));
     let commit = alice.commit(Change::add(vec![bob.key_package()]));
     bob.join(&alice, &commit);
     (alice, bob)
@@ -196,7 +198,10 @@ fn a_broken_store_is_named_as_the_reason() {
     let party = Party::new(ALICE);
     let results = [
         party.engine.epoch(&Broken, GROUP).map(drop),
-        party.engine.create_group(&Broken, GROUP, now()).map(drop),
+        party
+            .engine
+            .create_group(&Broken, GROUP, &GroupRules::default(), now())
+            .map(drop),
         party.engine.process(&Broken, GROUP, &[], now()).map(drop),
     ];
     assert!(matches!(results[0], Err(EngineError::State(_))));

@@ -10,7 +10,8 @@ use conclave_engine::{
     Processed, State,
 };
 use conclave_protocol::{
-    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, SigningKey, UnixMillis,
+    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules, SigningKey,
+    UnixMillis,
 };
 
 const GROUP: GroupId = GroupId::from_bytes([7; 16]);
@@ -79,7 +80,7 @@ impl World {
         let creator = &mut world.clients[0];
         creator.holds_group = true;
         creator.run(false, |engine, state| {
-            engine.create_group(state, GROUP, now)
+            engine.create_group(state, GROUP, &GroupRules::default(), now)
         });
         world
     }

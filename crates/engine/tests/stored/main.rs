@@ -11,8 +11,8 @@ use conclave_engine::{
     Change, Device, Effects, Engine, KeyPackage, MemoryState, Processed, State, StateError,
 };
 use conclave_protocol::{
-    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, Epoch, GroupId, SigningKey,
-    UnixMillis,
+    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, Epoch, GroupId, GroupRules,
+    SigningKey, UnixMillis,
 };
 
 const MADE: UnixMillis = UnixMillis(1795407831000);
@@ -44,7 +44,7 @@ fn write_it_anew() {
     take(
         &mut alices,
         alice
-            .create_group(&MemoryState::default(), GROUP, MADE)
+            .create_group(&MemoryState::default(), GROUP, &GroupRules::default(), MADE)
             .unwrap(),
     );
     let packages = take(

@@ -159,7 +159,7 @@ impl GroupRules {
         Ok(())
     }
 
-    fn owners(&self) -> impl Iterator<Item = &UserId> {
+    pub(super) fn owners(&self) -> impl Iterator<Item = &UserId> {
         let is_owner = |(_, role): &(&UserId, &Role)| **role == Role::Owner;
         self.roles.iter().filter(is_owner).map(|(user, _)| user)
     }

@@ -208,6 +208,19 @@ fn an_admin_neither_removes_an_owner_nor_makes_one() {
 }
 
 #[test]
+fn admins_inherit_from_the_last_owner() {
+    let [owner, admin] = [0, 1].map(user);
+    let rules = GroupRules::founded_by(owner.clone())
+        .with_role(admin.clone(), Role::Admin)
+        .unwrap();
+    assert_eq!(rules.clone().with_heirs(), rules);
+    let left = rules.without_strangers(|it| *it == admin).with_heirs();
+    assert_eq!(left, GroupRules::founded_by(admin));
+    let nobody = left.without_strangers(|_| false).with_heirs();
+    assert_eq!(nobody, GroupRules::default());
+}
+
+#[test]
 fn the_list_of_roles_is_bounded() {
     let mut rules = GroupRules::default();
     for at in 0..ROLES_MAX {

@@ -20,8 +20,8 @@ use conclave_engine::{
     Processed,
 };
 use conclave_protocol::{
-    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, KeyPossession, RequestId,
-    Sequence, SigningKey, UnixMillis,
+    DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules, KeyPossession,
+    RequestId, Sequence, SigningKey, UnixMillis,
 };
 
 const GROUP: GroupId = GroupId::from_bytes([7; 16]);
@@ -170,7 +170,10 @@ impl World {
 
     fn create(&mut self, by: usize) {
         let actor = &mut self.actors[by];
-        let created = actor.engine.create_group(&actor.state, GROUP, now());
+        let rules = GroupRules::default();
+        let created = actor
+            .engine
+            .create_group(&actor.state, GROUP, &rules, now());
         let created = actor.apply(created.unwrap());
         let (info, tree) = (&created.group_info, &created.ratchet_tree);
         let device = actor.device();

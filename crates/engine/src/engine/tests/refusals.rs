@@ -404,7 +404,7 @@ fn what_cannot_be_done_has_its_own_error() {
     ));
     let merge = engine.merge_pending(&alice.state, GROUP);
     assert!(matches!(merge, Err(EngineError::NoPendingCommit)));
-    let again = engine.create_group(&alice.state, GROUP, now());
+    let again = engine.create_group(&alice.state, GROUP, &GroupRules::default(), now());
     assert!(matches!(again, Err(EngineError::GroupExists)));
     let unknown = engine.epoch(&alice.state, GroupId::from_bytes([9; 16]));
     assert!(matches!(unknown, Err(EngineError::UnknownGroup)));
