@@ -11,4 +11,6 @@ pub enum Planted {
     /// It is older than the rules of groups: such as are changed are of a version that it does not
     /// know.
     Outdated,
+    /// It lets whoever spoilt a group into the one that goes on.
+    CulpritKept,
 }

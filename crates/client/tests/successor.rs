@@ -5,7 +5,10 @@
 #[path = "common/table.rs"]
 mod table;
 
-use conclave_client::{EntryKind, Event, GroupId, Standing, session::Call};
+use conclave_client::{
+    EntryKind, Event, GroupId, Standing,
+    session::{Call, Hint},
+};
 use table::Table;
 
 /// The group that these seats go on in, which is the same for all.
@@ -86,6 +89,76 @@ fn who_was_away_comes_to_the_same_group() {
     assert!(table.session(4).outcome(late).unwrap().unwrap().is_ok());
     assert_eq!(table.texts(0, next), ["late"]);
     table.assert_all_heard(next, &honest);
+}
+
+#[test]
+fn who_is_added_while_votes_are_cast_comes_along() {
+    let names = ["alice", "bob", "carol", "dave", "erin", "mallory"];
+    let (mut table, group) = Table::with(&names);
+    let frank = table.sit_down("frank");
+    table.settle();
+    table.has_streams = true;
+    // Too few can't process it, and come back.
+    let away: Vec<_> = table.seats.drain(2..5).collect();
+    spoil(&mut table, 2, group);
+    table.settle();
+    table.seats.splice(2..2, away);
+    assert_eq!(table.resyncs(0), 1);
+    // When enough can't, and somebody has voted, one who came back adds somebody.
+    let mut votes = 0;
+    while votes == 0 {
+        let mut has_stepped = false;
+        for seat in 0..5 {
+            has_stepped |= table.step(seat, |call, answer| {
+                votes += usize::from(matches!(call, Call::VoteForSuccessor(_)));
+                answer
+            });
+        }
+        if !has_stepped {
+            table.now = table.now.after(std::time::Duration::from_millis(100));
+            for seat in &mut table.seats {
+                seat.session.hint(Hint::Connected).unwrap();
+            }
+        }
+    }
+    let user = table.session(frank).user().clone();
+    table.session(0).add(group, &[user]).unwrap();
+    table.settle();
+    let honest = [0, 1, 2, 3, 4, frank];
+    let known = table.session(frank).group(group).unwrap();
+    let was_there = known.is_some();
+    let next = successor(&mut table, group, &honest[..if was_there { 6 } else { 5 }]);
+    table.assert_agreement(next, &honest);
+    table.assert_all_heard(next, &honest);
+}
+
+#[test]
+fn who_was_restored_comes_to_the_same_group() {
+    for reads_first in [false, true] {
+        let (mut table, group) = Table::with(&["alice", "bob", "carol", "mallory", "dave"]);
+        let backup = table.copy(4);
+        table.has_streams = true;
+        if reads_first {
+            spoil(&mut table, 3, group);
+            table.settle();
+        } else {
+            let dave = table.seats.pop().unwrap();
+            spoil(&mut table, 3, group);
+            table.settle();
+            table.seats.push(dave);
+        }
+        table.replace(4, backup);
+        let late = table.send(4, group, "late");
+        table.settle();
+        let honest = [0, 1, 2, 4];
+        let next = successor(&mut table, group, &honest);
+        table.assert_agreement(next, &honest);
+        assert!(table.session(4).outcome(late).unwrap().unwrap().is_ok());
+        for seat in honest {
+            assert_eq!(table.texts(seat, next), ["late"], "{seat}");
+        }
+        table.assert_all_heard(next, &honest);
+    }
 }
 
 #[test]

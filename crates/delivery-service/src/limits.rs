@@ -196,6 +196,9 @@ const _: () = assert!(REPORTS_PER_EPOCH_MAX >= 2 * USERS_ENOUGH);
 /// where many vote at the same moment.
 pub(crate) const VOTES_PER_EPOCH_MAX: usize = 8 * USERS_ENOUGH;
 
+/// Reports and votes that who has just joined is given: those of the last epochs in which many spoke.
+pub(crate) const WORDS_PER_PAGE_MAX: usize = 2 * (REPORTS_PER_EPOCH_MAX + VOTES_PER_EPOCH_MAX);
+
 /// Votes of one device among them: several may have made a successor at the same moment.
 pub(crate) const VOTES_PER_DEVICE_MAX: usize = 4;
 

@@ -118,8 +118,7 @@ async fn a_reader_who_stops_is_hung_up_on_and_the_others_read_on() {
     let mut raw = Raw::connect(world.address, 65_535).await;
     let page = v1::ReadLogRequest {
         group_id: id(GROUP.as_bytes()),
-        after_sequence: 0,
-        limit: 0,
+        ..v1::ReadLogRequest::default()
     };
     let answer = raw.ask("ReadLog", &bob.token, &[], &page).await;
     assert!(answer.headers().get("grpc-status").is_none());

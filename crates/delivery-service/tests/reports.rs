@@ -176,3 +176,45 @@ async fn members_vote_for_groups_that_they_are_in_and_do_not_fill_the_log() {
     carol.commit(update).await.unwrap();
     assert!(vote(bob, to(5)).await.unwrap() > first);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_is_given_what_was_said_of_commits_before_and_may_vote_too() {
+    let world = World::start().await;
+    let mut people = world.group(&["alice", "bob"]).await;
+    let mut dave = world.person("dave").await;
+    let [alice, bob] = people.get_disjoint_mut([0, 1]).unwrap();
+    let update = alice.prepare(Change::update());
+    let bad = alice.commit(update).await.unwrap();
+    let commit = about(bob.page(0, 0).await.unwrap().entries.last().unwrap());
+    let said = report(bob, commit).await.unwrap();
+    alice.read().await.unwrap();
+    alice.send("before").await.unwrap();
+
+    let words = async |of: &mut Person, after: u64| {
+        let request = of.signed(v1::ReadLogRequest {
+            group_id: id(GROUP.as_bytes()),
+            after_sequence: after,
+            with_words: true,
+            ..v1::ReadLogRequest::default()
+        });
+        let page = of.rpc.read_log(request).await?.into_inner();
+        let places = page.words.iter().map(|it| it.sequence).collect();
+        Ok::<Vec<u64>, Status>(places)
+    };
+    assert!(words(&mut dave, said).await.is_err(), "no member");
+    dave.publish(1).await.unwrap();
+    alice.add(&["dave"]).await.unwrap();
+    dave.join().await;
+    let joined = dave.cursor;
+    assert_eq!(words(&mut dave, joined).await.unwrap(), [said]);
+    assert_eq!(words(&mut dave, bad).await.unwrap(), [], "up to the cursor");
+    let group = GroupId::from_bytes([21; 16]);
+    make_group(&mut dave, group).await;
+    let successor = Successor {
+        commit,
+        group,
+        users_needed: 1,
+    };
+    let voted = vote(&mut dave, successor).await.unwrap();
+    assert_eq!(words(&mut dave, voted).await.unwrap(), [said, voted]);
+}

@@ -148,9 +148,13 @@ impl Case {
 pub struct Bystander {
     /// The devices in the group, as far as it knows them.
     pub members: BTreeMap<DeviceId, UserId>,
-    /// When it joined, and by whom it was added: it has not read what was said before, and takes the
-    /// word of the user who brought it in.
-    pub joined: Option<(Sequence, UserId)>,
+    /// Its own user.
+    pub own: UserId,
+    /// From where on it has followed the log: where it was added, or came back by itself. Of a Commit
+    /// before, it takes the word of its own user's devices.
+    pub since: Sequence,
+    /// Where it was added, and by whom: of a Commit before, it takes the word of that user.
+    pub added: Option<(Sequence, UserId)>,
 }
 
 impl Bystander {
@@ -173,8 +177,8 @@ impl Bystander {
         ends.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Whether most of the users that it knows vote for this or, where it came later, the one who
-    /// brought it in.
+    /// Whether most of the users that it knows vote for this or, where it came later, its own user or
+    /// the one who brought it in.
     fn believes(&self, proposed: &Successor, heard: &[Heard]) -> bool {
         let author = self.members.get(&proposed.commit.author);
         let members = self.members.values();
@@ -183,15 +187,22 @@ impl Bystander {
         let votes = heard.iter().filter(|it| it.says == says);
         let voters: BTreeSet<&UserId> = votes.map(|it| &it.user).collect();
         let agreeing = voters.intersection(&users).count();
-        let is_vouched = self.joined.as_ref().is_some_and(|(_, by)| {
-            self.came_after(proposed) && Some(by) != author && voters.contains(by)
-        });
+        let is_vouched = self.vouchers(proposed).any(|by| voters.contains(by));
         is_vouched || agreeing >= users_needed(users.len())
     }
 
+    /// Whose word is enough, where this device was not there to see for itself.
+    fn vouchers(&self, proposed: &Successor) -> impl Iterator<Item = &UserId> {
+        let at = proposed.commit.sequence;
+        let author = self.members.get(&proposed.commit.author);
+        let own = self.came_after(proposed).then_some(&self.own);
+        let added = self.added.as_ref().filter(|(added, _)| *added > at);
+        let vouchers = own.into_iter().chain(added.map(|(_, by)| by));
+        vouchers.filter(move |by| Some(*by) != author)
+    }
+
     fn came_after(&self, proposed: &Successor) -> bool {
-        let joined = self.joined.as_ref().map(|(at, _)| *at);
-        joined.is_some_and(|at| at > proposed.commit.sequence)
+        self.since > proposed.commit.sequence
     }
 }
 

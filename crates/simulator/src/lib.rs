@@ -10,6 +10,7 @@
 //! order of events, apart from what depends on OpenMLS's own randomness: the bytes. [`shrink`] looks
 //! for the shortest part of a plan that still goes wrong.
 
+mod faults;
 mod machine;
 mod network;
 mod plan;
@@ -18,6 +19,7 @@ mod scenario;
 mod settle;
 mod shrink;
 mod traffic;
+mod wishes;
 mod witness;
 mod world;
 

@@ -109,6 +109,20 @@ impl Plan {
         steps.sort_by_key(|step| step.at_millis);
         Self { seed, steps }
     }
+
+    /// Whether somebody is to be added to a group after it was made.
+    pub(crate) fn adds(&self, client: usize, group: usize) -> bool {
+        let later = self
+            .steps
+            .iter()
+            .filter(|it| it.at_millis >= DEEDS_FROM_MILLIS);
+        later.into_iter().any(|step| match &step.what {
+            What::Deed(_, Deed::Add(number, clients)) => {
+                *number == group && clients.contains(&client)
+            }
+            _ => false,
+        })
+    }
 }
 
 /// A plan in the making.

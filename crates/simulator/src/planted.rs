@@ -24,17 +24,20 @@ pub enum Bug {
     GenerationReused,
     /// A client merges its Commits before they are accepted.
     MergedBeforeAccepted,
+    /// Clients let whoever spoilt a group into the one that goes on.
+    CulpritKept,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TwoCommits,
         Self::NotDurable,
         Self::KeyPackageTwice,
         Self::RemovalIgnored,
         Self::GenerationReused,
         Self::MergedBeforeAccepted,
+        Self::CulpritKept,
     ];
 
     /// What is to be planted in each client.
@@ -42,6 +45,7 @@ impl Bug {
         match self {
             Self::GenerationReused => Some(Planted::GenerationReused),
             Self::MergedBeforeAccepted => Some(Planted::MergedBeforeAccepted),
+            Self::CulpritKept => Some(Planted::CulpritKept),
             _ => None,
         }
     }
@@ -54,6 +58,7 @@ impl Bug {
             Self::RemovalIgnored => "removal-ignored",
             Self::GenerationReused => "generation-reused",
             Self::MergedBeforeAccepted => "merged-before-accepted",
+            Self::CulpritKept => "culprit-kept",
         }
     }
 }

@@ -70,7 +70,7 @@ impl Default for Scenario {
             faults: 12,
             seconds: 60,
             crashes_per_million_steps: 2_000,
-            spoils: 0,
+            spoils: 1,
             network: Network::default(),
             steps: Vec::new(),
         }

@@ -8,7 +8,8 @@ use conclave_client::{Entry, EntryKind, GroupId, Sequence, Standing, UserId};
 use crate::{
     Violation,
     plan::creator,
-    world::{Wanted, World, broken},
+    wishes::Wanted,
+    world::{World, broken},
 };
 
 /// Entries of a history that are read at once.
@@ -54,6 +55,7 @@ impl World<'_> {
                 self.read_what_they_may(first)?;
             }
             self.said_once(&truths)?;
+            self.only_culprits_are_left_out(&truths)?;
         }
         self.witness.nothing_is_lost()
     }
@@ -127,7 +129,6 @@ impl World<'_> {
             client,
             reason,
         };
-        let came = self.last_added(client, truth.group)?;
         let machine = &mut self.machines[client];
         let is_member = truth.members.contains(&machine.user);
         let session = machine.session().ok_or(Violation::Restless { client })?;
@@ -137,12 +138,8 @@ impl World<'_> {
         let standing = known.as_ref().map(|group| group.standing);
         if let Some((successor, _)) = truth.successor {
             let goes_on = known.and_then(|group| group.successor);
-            // Who was restored from a copy may have forgotten why it went on, and who came after the
-            // reports may not have read all that it takes to know.
-            let is_there = machine.was_restored
-                || came.is_some_and(|came| came > truth.reported)
-                || (matches!(standing, None | Some(Standing::Ended))
-                    && goes_on.is_none_or(|it| it == successor));
+            let is_there = matches!(standing, None | Some(Standing::Ended))
+                && goes_on.is_none_or(|it| it == successor);
             return if is_there {
                 Ok(())
             } else {
@@ -170,18 +167,6 @@ impl World<'_> {
             );
             Err(diverged(reason))
         }
-    }
-
-    /// Where a client was last added to a group, as it knows.
-    fn last_added(&mut self, client: usize, group: GroupId) -> Result<Option<u64>, Violation> {
-        let history = self.history(client, group)?;
-        let user = &self.machines[client].user;
-        let adds = |entry: &Entry| match &entry.kind {
-            EntryKind::Added(added) | EntryKind::Changed { added, .. } => added.contains(user),
-            _ => false,
-        };
-        let added = history.iter().filter(|(_, entry)| adds(entry));
-        Ok(added.map(|(at, _)| *at).next_back())
     }
 
     /// Whether a client's history is the part of the truth that it was there for.
@@ -282,6 +267,30 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether those without whom a group goes on had it coming, and are not there.
+    fn only_culprits_are_left_out(&self, truths: &[Truth]) -> Result<(), Violation> {
+        for (truth, next) in truths.iter().zip(truths.iter().skip(1)) {
+            let last = truth.entries.values().next_back().map(|it| &it.kind);
+            let Some(EntryKind::Continued {
+                without: Some(without),
+                ..
+            }) = last
+            else {
+                continue;
+            };
+            let found = self.machines.iter().position(|it| it.user == *without);
+            let Some(client) = found else { continue };
+            let group = truth.number;
+            if !self.culprits.contains(&client) {
+                return Err(Violation::Wronged { group, client });
+            }
+            if next.members.contains(without) && !self.plan.adds(client, group) {
+                return Err(Violation::CulpritStays { group, client });
+            }
+        }
+        Ok(())
+    }
+
     fn is_as_told(
         &self,
         wanted: &Wanted,
@@ -294,7 +303,13 @@ impl World<'_> {
             return places.len() <= 1;
         }
         match &wanted.outcome {
-            Some(Ok(sequence)) => places.len() == 1 && places.iter().all(|(_, at)| at == sequence),
+            Some(Ok(sequence)) => {
+                let ends = truths.iter().filter_map(|it| it.successor);
+                // What turned out to stand behind the end of a log was said once more.
+                let was_behind = ends.into_iter().any(|(_, end)| end < *sequence);
+                let is_there = |(_, at): &(usize, u64)| at == sequence || was_behind;
+                places.len() == 1 && places.iter().all(is_there)
+            }
             Some(Err(_)) => places.is_empty(),
             // Forgotten: it was done once, or given up because the sender was no member any more.
             None => {

@@ -119,8 +119,9 @@ impl World<'_> {
     fn forgive(&mut self, client: usize, call: &Call) {
         if member_commit(&mut call.clone()).is_some()
             && let Some(group) = call.group()
+            && self.spoilers.remove(&(client, group))
         {
-            self.spoilers.remove(&(client, group));
+            self.culprits.insert(client);
         }
     }
 

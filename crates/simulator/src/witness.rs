@@ -98,6 +98,22 @@ pub enum Violation {
         /// How often it is there.
         count: usize,
     },
+    /// A group goes on without somebody whose Commits were right.
+    #[error("group {group}: it goes on without client {client}, who has not spoilt it")]
+    Wronged {
+        /// The group.
+        group: usize,
+        /// The client.
+        client: usize,
+    },
+    /// A group goes on with the one who spoilt it.
+    #[error("group {group}: it goes on, and client {client}, who spoilt it, is there")]
+    CulpritStays {
+        /// The group.
+        group: usize,
+        /// The client.
+        client: usize,
+    },
     /// After everything healed, somebody still has something to do.
     #[error("client {client} does not come to rest")]
     Restless {

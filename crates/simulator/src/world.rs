@@ -6,32 +6,27 @@ use std::{
 };
 
 use conclave_client::{
-    ClientError, GroupId, UnixMillis,
-    session::{Call, Hint, IntentId, Rejection, Reply},
+    GroupId, UnixMillis,
+    session::{Call, Hint, Rejection, Reply},
 };
 use conclave_delivery_service::InProcess;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::{
-    Bug, Deed, Fault, Network, Plan, Scenario, Violation, What,
+    Bug, Network, Plan, Scenario, Violation, What,
     machine::{Machine, SERVER},
     planted::Saboteur,
     traffic::PATIENCE_MILLIS,
+    wishes::Wanted,
     witness::Witness,
 };
 
 /// How often a client connects anew, which makes up for lost hints, in milliseconds.
 const RECONNECTS_MILLIS: u64 = 7_000;
 
-/// How long the longest crash at a step of its own lasts, in milliseconds.
-const STUMBLE_MILLIS: u64 = 3_000;
-
 /// How long everybody has to come to rest once the network has healed, in milliseconds.
 const REST_MILLIS: u64 = 15 * 60_000;
-
-/// When everybody connects anew after the network has healed, in milliseconds.
-const AFTER_HEALING_MILLIS: [u64; 3] = [0, 30_000, 90_000];
 
 /// A world that went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -103,15 +98,6 @@ pub fn run(
     played.map_err(|violation| failure(millis, violation))
 }
 
-/// Something that a client wanted, and what became of it.
-pub(crate) struct Wanted {
-    pub(crate) client: usize,
-    pub(crate) group: usize,
-    pub(crate) intent: IntentId,
-    pub(crate) text: Option<String>,
-    pub(crate) outcome: Option<Result<u64, String>>,
-}
-
 /// Something about to happen.
 pub(crate) enum Happening {
     Step(usize),
@@ -133,7 +119,7 @@ pub(crate) enum Happening {
 
 pub(crate) struct World<'a> {
     pub(crate) scenario: &'a Scenario,
-    plan: &'a Plan,
+    pub(crate) plan: &'a Plan,
     pub(crate) trace: &'a mut Trace,
     pub(crate) runtime: Runtime,
     pub(crate) service: InProcess,
@@ -142,16 +128,18 @@ pub(crate) struct World<'a> {
     pub(crate) saboteur: Saboteur,
     /// Whose next Commit in which group nobody can process.
     pub(crate) spoilers: BTreeSet<(usize, GroupId)>,
+    /// Who has made such a Commit.
+    pub(crate) culprits: BTreeSet<usize>,
     pub(crate) machines: Vec<Machine>,
     /// Who reaches nobody until when.
-    cut_until: Vec<u64>,
+    pub(crate) cut_until: Vec<u64>,
     /// When each client looks up next.
     wakes: Vec<Option<u64>>,
     pub(crate) groups: Vec<Option<GroupId>>,
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) witness: Witness,
     pub(crate) network: Network,
-    is_healed: bool,
+    pub(crate) is_healed: bool,
     pub(crate) beginning: UnixMillis,
     pub(crate) millis: u64,
     order: u64,
@@ -186,6 +174,7 @@ impl<'a> World<'a> {
             service_life: 0,
             saboteur: Saboteur::new(bug),
             spoilers: BTreeSet::new(),
+            culprits: BTreeSet::new(),
             cut_until: vec![0; machines.len()],
             wakes: vec![None; machines.len()],
             machines,
@@ -274,183 +263,10 @@ impl<'a> World<'a> {
         }
     }
 
-    fn break_down(&mut self, fault: &Fault) -> Result<(), Violation> {
-        match fault {
-            Fault::Crash(client, millis) => self.crash(*client, *millis),
-            Fault::Restart => {
-                self.service.restart();
-                self.service_life += 1;
-                Ok(())
-            }
-            Fault::Partition(clients, millis) => {
-                for client in clients {
-                    self.cut_until[*client] = self.millis + millis;
-                }
-                Ok(())
-            }
-            Fault::Restore(client, millis) => {
-                self.crash(*client, 0)?;
-                let before = self.millis.saturating_sub(*millis);
-                self.machines[*client].restore_disk(before);
-                Ok(())
-            }
-        }
-    }
-
-    fn crash(&mut self, client: usize, down_millis: u64) -> Result<(), Violation> {
-        self.note_outcomes(client)?;
-        let millis = self.millis;
-        let machine = &mut self.machines[client];
-        machine.crash();
-        machine
-            .copy_disk(millis)
-            .map_err(|error| broken(client, &error))?;
-        self.report.crashes += 1;
-        self.plan_in(down_millis, Happening::Start(client));
-        Ok(())
-    }
-
-    fn start(&mut self, client: usize) -> Result<(), Violation> {
-        let started = self.machines[client].start();
-        started.map_err(|error| broken(client, &error))?;
-        self.wake_at(client, self.millis);
-        Ok(())
-    }
-
-    fn heal(&mut self) -> Result<(), Violation> {
-        self.is_healed = true;
-        self.network = Network::healed();
-        self.cut_until.fill(0);
-        for client in 0..self.machines.len() {
-            self.start(client)?;
-            for wait in AFTER_HEALING_MILLIS {
-                self.plan_in(wait, Happening::Hint(client, Hint::Connected));
-            }
-        }
-        Ok(())
-    }
-
-    /// A client wants something, where it can.
-    fn want(&mut self, client: usize, deed: &Deed, index: usize) -> Result<(), Violation> {
-        let now = self.now();
-        let users = |clients: &[usize]| -> Vec<_> {
-            let machines = &self.machines;
-            clients
-                .iter()
-                .map(|it| machines[*it].user.clone())
-                .collect()
-        };
-        let text = format!("c{client}#{index}");
-        let (number, others) = match deed {
-            Deed::Add(group, clients) => (*group, users(clients)),
-            Deed::Remove(group, other) => (*group, users(&[*other])),
-            Deed::Create(group)
-            | Deed::Update(group)
-            | Deed::Spoil(group)
-            | Deed::Leave(group)
-            | Deed::Send(group) => (*group, Vec::new()),
-        };
-        let group = self.groups[number];
-        let group = group.map(|group| self.lineage(client, group)).transpose()?;
-        let group = group.and_then(|lineage| lineage.last().copied());
-        let Some(session) = self.machines[client].session() else {
-            return Ok(());
-        };
-        let wanted = match (deed, group) {
-            (Deed::Create(_), None) => {
-                session
-                    .create_group(&format!("g{number}"), now)
-                    .map(|(group, intent)| {
-                        self.groups[number] = Some(group);
-                        self.witness.group(group, number);
-                        vec![intent]
-                    })
-            }
-            (Deed::Add(..), Some(group)) => session.add(group, &others),
-            (Deed::Remove(..), Some(group)) => session.remove(group, &others).map(|it| vec![it]),
-            (Deed::Update(_) | Deed::Spoil(_), Some(group)) => {
-                session.update(group).map(|it| vec![it])
-            }
-            (Deed::Leave(_), Some(group)) => session.leave(group).map(|it| vec![it]),
-            (Deed::Send(_), Some(group)) => session.send(group, &text).map(|it| vec![it]),
-            _ => return Ok(()),
-        };
-        match wanted {
-            Ok(intents) => {
-                let text = matches!(deed, Deed::Send(_)).then_some(text);
-                if let (Deed::Spoil(_), Some(group)) = (deed, group) {
-                    self.spoilers.insert((client, group));
-                }
-                self.wanted.extend(intents.into_iter().map(|intent| Wanted {
-                    client,
-                    group: number,
-                    intent,
-                    text: text.clone(),
-                    outcome: None,
-                }));
-                self.wake_at(client, self.millis);
-                Ok(())
-            }
-            Err(error @ (ClientError::Database(_) | ClientError::Engine(_))) => {
-                Err(broken(client, &error))
-            }
-            Err(refused) => {
-                self.trace
-                    .tell(self.millis, || format!("  it can't: {refused}"));
-                Ok(())
-            }
-        }
-    }
-
-    /// A group and those that it goes on as, as far as a client knows.
-    pub(crate) fn lineage(
-        &mut self,
-        client: usize,
-        group: GroupId,
-    ) -> Result<Vec<GroupId>, Violation> {
-        let mut lineage = vec![group];
-        while let Some(session) = self.machines[client].session()
-            && let Some(last) = lineage.last()
-            && let Some(known) = session.group(*last).map_err(|it| broken(client, &it))?
-            && let Some(successor) = known.successor
-            && !lineage.contains(&successor)
-        {
-            lineage.push(successor);
-        }
-        Ok(lineage)
-    }
-
-    /// A process crashes now and then at a step of its own.
-    pub(crate) fn stumble(&mut self, client: usize) -> Result<(), Violation> {
-        let dice = &mut self.machines[client].dice;
-        let stumbles = dice.below(1_000_000) < self.scenario.crashes_per_million_steps as usize;
-        let down = dice.next() % STUMBLE_MILLIS;
-        if stumbles && !self.is_healed {
-            self.trace
-                .tell(self.millis, || format!("c{client} crashes"));
-            return self.crash(client, down);
-        }
-        Ok(())
-    }
-
-    fn hint(&mut self, client: usize, hint: Hint) -> Result<(), Violation> {
+    pub(crate) fn hint(&mut self, client: usize, hint: Hint) -> Result<(), Violation> {
         if let Some(session) = self.machines[client].session() {
             session.hint(hint).map_err(|error| broken(client, &error))?;
             self.wake_at(client, self.millis);
-        }
-        Ok(())
-    }
-
-    /// Keeps how what a client wanted has ended: a client forgets it some time after.
-    pub(crate) fn note_outcomes(&mut self, client: usize) -> Result<(), Violation> {
-        let Some(session) = self.machines[client].session() else {
-            return Ok(());
-        };
-        let open = |wanted: &&mut Wanted| wanted.client == client && wanted.outcome.is_none();
-        for wanted in self.wanted.iter_mut().filter(open) {
-            let outcome = session.outcome(wanted.intent);
-            let outcome = outcome.map_err(|error| broken(client, &error))?;
-            wanted.outcome = outcome.map(|it| it.map(|receipt| receipt.sequence.0));
         }
         Ok(())
     }

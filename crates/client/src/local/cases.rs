@@ -145,15 +145,13 @@ impl Tx<'_> {
         let (Says::Report(commit), Some(author)) = (says, known(says.commit().author)) else {
             return Ok(None);
         };
-        let line = Entry {
+        Ok(Some(Entry {
             group: commit.group,
             sequence: Sequence(entry.sequence),
             accepted: UnixMillis(entry.accepted_millis),
             author: user,
             kind: EntryKind::Reported(author.address().user.clone()),
-        };
-        self.record(&line)?;
-        Ok(Some(line))
+        }))
     }
 
     /// What was heard in a group's log, in its order.
@@ -183,9 +181,12 @@ impl Tx<'_> {
             }));
             heard.retain(|it| it.says.commit() != case.commit());
         }
+        let (since, added) = self.stay(id)?;
         let bystander = Bystander {
             members: self.devices_in(id)?,
-            joined: self.brought_in_by(id)?,
+            own: self.own_user().clone(),
+            since,
+            added,
         };
         let followed = bystander.follow(&heard);
         found.extend(followed.map(|(commit, to, at)| Conclusion {
@@ -194,27 +195,6 @@ impl Tx<'_> {
             without: bystander.members.get(&commit.author).cloned(),
         }));
         Ok(found.into_iter().min_by_key(|it| it.at))
-    }
-
-    /// When this device was added to a group, and by whom.
-    fn brought_in_by(&self, id: GroupId) -> Result<Option<(Sequence, UserId)>, ClientError> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT sequence, author, body FROM history WHERE group_id = ? AND kind = 'added'
-             ORDER BY sequence DESC",
-        )?;
-        let own = self.own_user().as_str();
-        let mut rows = query.query([id.as_bytes()])?;
-        while let Some(row) = rows.next()? {
-            let (author, added): (String, Vec<u8>) = (row.get(1)?, row.get(2)?);
-            if added
-                .split(|it| *it == b'\n')
-                .any(|it| it == own.as_bytes())
-            {
-                let at = sequence(row, 0)?;
-                return Ok(author.parse().ok().map(|author| (at, author)));
-            }
-        }
-        Ok(None)
     }
 
     /// Whether enough members have reported a Commit that this device could not process.

@@ -78,26 +78,46 @@ impl Tx<'_> {
                 let key = list.identity_key();
                 self.meet_key(&user, key, &mut met)?;
                 if self.is_identity_key(&user, key)? {
-                    self.keep_list(&list)?;
+                    self.keep_list(&list, now)?;
                 }
             }
         }
         Ok(met.events)
     }
 
-    /// Refuses devices that their users' newest lists do not name: they were revoked, or never
-    /// theirs.
+    /// Refuses devices that came in at a moment when the lists of their users that are known here were
+    /// known already, and do not name them: they were revoked, or never theirs. Says whether others
+    /// came before: they may have been revoked since, and are to go.
     pub(super) fn check_listed<'c>(
         &self,
         certificates: impl Iterator<Item = &'c DeviceCertificate>,
-    ) -> Result<(), ClientError> {
+        accepted: UnixMillis,
+    ) -> Result<bool, ClientError> {
+        let mut are_to_go = false;
         for certificate in certificates {
-            if !self.is_listed(certificate)? {
-                let user = certificate.address().user.to_string();
-                return Err(ClientError::Unlisted(user));
+            if self.is_listed(certificate)? {
+                continue;
             }
+            let address = certificate.address();
+            // What this user's next list says, nobody else can know.
+            let mut changes = self.device_changes()?.into_iter();
+            let is_own_change = address.user == self.own_certificate().address().user
+                && changes.any(|(device, _)| device == address.device);
+            if !is_own_change && self.list_seen(&address.user)? <= accepted {
+                return Err(ClientError::Unlisted(address.user.to_string()));
+            }
+            are_to_go = true;
         }
-        Ok(())
+        Ok(are_to_go)
+    }
+
+    /// When the list of a user that is known here was first seen.
+    fn list_seen(&self, user: &UserId) -> Result<UnixMillis, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT since_millis FROM device_lists WHERE user = ?")?;
+        let seen = query.query_row([user.as_str()], |row| row.get::<_, i64>(0));
+        Ok(UnixMillis(seen.optional()?.unwrap_or(0).unsigned_abs()))
     }
 
     /// Whether a user's newest list names a device; any will do where there is no list. A device
@@ -180,7 +200,7 @@ impl Tx<'_> {
             return Ok(false);
         }
         self.note_read(user, now)?;
-        self.keep_list(&list)?;
+        self.keep_list(&list, now)?;
         let said: BTreeMap<_, _> = list.devices().collect();
         for (device, key) in self.device_changes()? {
             if said.get(&device).copied() == key.as_ref() {
@@ -222,7 +242,7 @@ impl Tx<'_> {
 
     fn note_read(&self, user: &UserId, now: UnixMillis) -> Result<(), ClientError> {
         self.sql.execute(
-            "INSERT INTO device_lists VALUES (?, 0, NULL, ?)
+            "INSERT INTO device_lists VALUES (?, 0, NULL, ?, 0)
              ON CONFLICT (user) DO UPDATE SET read_millis = excluded.read_millis",
             (user.as_str(), millis(now)),
         )?;
@@ -300,13 +320,13 @@ impl Tx<'_> {
         Ok(Vec::new())
     }
 
-    fn keep_list(&self, list: &DeviceList) -> Result<(), ClientError> {
+    fn keep_list(&self, list: &DeviceList, now: UnixMillis) -> Result<(), ClientError> {
         let version = i64::try_from(list.version()).unwrap_or(i64::MAX);
         self.sql.execute(
-            "INSERT INTO device_lists VALUES (?, ?, ?, 0)
-             ON CONFLICT (user) DO UPDATE SET version = excluded.version, list = excluded.list
-             WHERE excluded.version > version",
-            (list.user().as_str(), version, list.to_bytes()),
+            "INSERT INTO device_lists VALUES (?, ?, ?, 0, ?)
+             ON CONFLICT (user) DO UPDATE SET version = excluded.version, list = excluded.list,
+             since_millis = excluded.since_millis WHERE excluded.version > version",
+            (list.user().as_str(), version, list.to_bytes(), millis(now)),
         )?;
         Ok(())
     }
@@ -399,7 +419,9 @@ mod tests {
         // Neither an older list nor one by somebody else brings the tablet back.
         assert_eq!(listed(Some(list(3, &[1, 2], 99))), (true, false));
         assert_eq!(listed(Some(list(5, &[1, 2], 98))), (true, false));
-        let refused = local.write(|tx| tx.check_listed([&tablet].into_iter()));
-        assert!(matches!(refused, Err(ClientError::Unlisted(_))));
+        // Whoever added it later could have known; whoever did before could not.
+        let mut check = |at| local.write(|tx| tx.check_listed([&tablet].into_iter(), at));
+        assert!(matches!(check(NOW), Err(ClientError::Unlisted(_))));
+        assert!(matches!(check(UnixMillis(NOW.0 - 1)), Ok(true)));
     }
 }

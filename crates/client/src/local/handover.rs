@@ -2,7 +2,7 @@
 //! was to be done in it is to be done in its successor.
 
 use conclave_engine::EngineError;
-use conclave_protocol::{Content, GroupId, Message, Sequence, UserId};
+use conclave_protocol::{Content, GroupId, Says, Sequence, UserId};
 use conclave_rpc::v1;
 use rusqlite::OptionalExtension as _;
 
@@ -10,6 +10,7 @@ use super::{
     Tx,
     cases::Conclusion,
     groups::{id_column, number},
+    outbox::add_for_intents,
 };
 use crate::{ClientError, Entry, EntryKind, Event, Group, Standing, intent::Intent};
 
@@ -30,13 +31,20 @@ impl Tx<'_> {
             group: id,
             sequence: *at,
             accepted: last.accepted,
-            author: last.user,
+            author: last.user.clone(),
             kind: EntryKind::Continued {
                 to: *to,
                 without: without.clone(),
             },
         };
-        let said_since = self.forget_since(id, *at)?;
+        let mut brought = Vec::new();
+        if without.as_ref() != Some(own)
+            && let Says::Vote(successor) = last.says
+        {
+            self.say_farewell(&successor)?;
+            brought = self.brought_along(&successor)?;
+        }
+        let done_since = self.forget_since(id, *at)?;
         self.record(&line)?;
         self.end_candidate(&group, *to)?;
         self.set_standing(id, Standing::Ended)?;
@@ -55,7 +63,10 @@ impl Tx<'_> {
             (to.as_bytes(), id.as_bytes()),
         )?;
         self.take_name(*to)?;
-        self.hand_over(id, group.standing, said_since)?;
+        for intent in add_for_intents(&brought) {
+            self.enqueue(*to, &intent)?;
+        }
+        self.hand_over(id, *to, group.standing, &done_since)?;
         let continued = Event::Continued { from: id, to: *to };
         Ok(vec![Event::Entry(line), continued])
     }
@@ -109,25 +120,73 @@ impl Tx<'_> {
         Ok(events)
     }
 
-    /// Takes back what this device read behind the end of the log, and gives what it said itself.
-    fn forget_since(&self, id: GroupId, at: Sequence) -> Result<Vec<Message>, ClientError> {
-        let own = self.own_user();
+    /// Takes back what this device read behind the end of the log, and gives what it did itself there:
+    /// that is to be done again.
+    fn forget_since(
+        &self,
+        id: GroupId,
+        at: Sequence,
+    ) -> Result<Vec<(Sequence, Intent)>, ClientError> {
         let since = self.history(id, at, usize::MAX)?;
         for table in ["history", "messages", "reactions"] {
             let delete = format!("DELETE FROM {table} WHERE group_id = ? AND sequence >= ?");
             self.sql.execute(&delete, (id.as_bytes(), number(at)))?;
         }
-        let said = since.into_iter().filter_map(|entry| match entry.kind {
-            EntryKind::Message(posted) if entry.author == *own && !posted.deleted => {
-                Some(posted.message)
-            }
-            _ => None,
-        });
-        Ok(said.collect())
+        let own = self.own_user();
+        let others = |users: Vec<UserId>| -> Vec<UserId> {
+            users.into_iter().filter(|it| it != own).collect()
+        };
+        let mut done = Vec::new();
+        for entry in since.into_iter().filter(|it| it.author == *own) {
+            let (said, added, removed) = match entry.kind {
+                EntryKind::Message(posted) if !posted.deleted => {
+                    let content = self.seal(&Content::Message(posted.message))?;
+                    (Some(Intent::Send(content)), Vec::new(), Vec::new())
+                }
+                EntryKind::Added(added) => (None, others(added), Vec::new()),
+                EntryKind::Removed(removed) => (None, Vec::new(), others(removed)),
+                EntryKind::Changed { added, removed } => (None, others(added), others(removed)),
+                _ => continue,
+            };
+            let added = (!added.is_empty()).then_some(Intent::Add(added));
+            let removed = (!removed.is_empty()).then_some(Intent::Remove(removed));
+            let intents = said.into_iter().chain(added).chain(removed);
+            done.extend(intents.map(|intent| (entry.sequence, intent)));
+        }
+        Ok(done)
+    }
+
+    /// Has an intent that was done behind the end of a log done again in its successor. Whoever asks
+    /// for its outcome learns that one.
+    fn do_again(
+        &self,
+        id: GroupId,
+        successor: GroupId,
+        at: Sequence,
+        intent: &Intent,
+    ) -> Result<(), ClientError> {
+        let again = self.sql.execute(
+            "UPDATE outbox SET group_id = ?1, intent = ?2, request_id = ?3, landed = NULL,
+             completes = 1, is_unsure = 0
+             WHERE group_id = ?4 AND landed = ?5 AND failure IS NULL",
+            (
+                successor.as_bytes(),
+                intent.to_bytes(),
+                self.random::<16>(),
+                id.as_bytes(),
+                number(at),
+            ),
+        )?;
+        if again == 0 {
+            self.enqueue(successor, intent)?;
+        }
+        Ok(())
     }
 
     fn forget_group(&self, id: GroupId) -> Result<(), ClientError> {
         self.forget_cases(id)?;
+        self.sql
+            .execute("DELETE FROM stays WHERE group_id = ?", [id.as_bytes()])?;
         match self.engine.delete_group(self, id) {
             Ok(effects) => self.apply(effects),
             Err(EngineError::State(error)) => Err(EngineError::from(error).into()),
@@ -172,9 +231,13 @@ impl Tx<'_> {
     fn hand_over(
         &self,
         id: GroupId,
+        successor: GroupId,
         was: Standing,
-        said_since: Vec<Message>,
+        done_since: &[(Sequence, Intent)],
     ) -> Result<(), ClientError> {
+        for (at, intent) in done_since {
+            self.do_again(id, successor, *at, intent)?;
+        }
         if let Some(item) = self.first_item(id)?.filter(|it| it.submission.is_some()) {
             // The service may have a message; a Commit of an epoch that has ended it has not.
             self.sql.execute(
@@ -186,10 +249,6 @@ impl Tx<'_> {
                  WHERE id = ? AND is_unsure = 0",
                 [item.id],
             )?;
-        }
-        for message in said_since {
-            let content = self.seal(&Content::Message(message))?;
-            self.enqueue(id, &Intent::Send(content))?;
         }
         if was == Standing::Leaving {
             self.enqueue(id, &Intent::Leave)?;

@@ -11,6 +11,7 @@ use conclave_rpc::{device_id, v1};
 use super::{
     Reason, Tx,
     line::Line,
+    report::Fault,
     rules::{Governed, is_too_new},
 };
 use crate::{
@@ -41,11 +42,13 @@ pub(crate) struct Run {
 impl Tx<'_> {
     /// Takes in a run of entries and moves the cursor behind the last one. Entries before the
     /// cursor are passed over. Where one can't be taken in, those before it are, and the run says
-    /// what is wrong with it; where this device can't follow the group any longer, it is noted.
+    /// what is wrong with it; where this device can't follow the group any longer, it is noted. `asked`
+    /// is the user whose newest list was asked for since the first one was last refused.
     pub(crate) fn take_in(
         &self,
         id: GroupId,
         entries: &[v1::LogEntry],
+        asked: Option<&UserId>,
         now: UnixMillis,
     ) -> Result<Run, ClientError> {
         let mut run = Run::default();
@@ -66,12 +69,13 @@ impl Tx<'_> {
             if problem.is_local() {
                 return Err(problem);
             }
-            let is_reported = self.note_report(id, entry, &problem)?;
+            let fault = self.fault(id, entry, &problem, asked)?;
             run.unlisted = self.unlisted(&problem, now)?;
-            match reason_to_resync(&problem) {
+            match reason_to_resync(&problem, &fault) {
                 Some(reason) => {
+                    run.unlisted = None;
                     run.events.extend(self.note_resync(id, &reason, now)?);
-                    if is_reported {
+                    if matches!(fault, Fault::Reported) {
                         self.put_off_resync(id, now.after(TRIAL_WAIT))?;
                     }
                 }
@@ -190,8 +194,16 @@ impl Tx<'_> {
         group: &mut Group,
         entry: &v1::LogEntry,
     ) -> Result<Vec<Event>, ClientError> {
-        let heard = self.hear(group.id, entry)?;
-        let mut events: Vec<Event> = heard.into_iter().map(Event::Entry).collect();
+        let line = self.hear(group.id, entry)?;
+        line.iter().try_for_each(|line| self.record(line))?;
+        let mut events: Vec<Event> = line.into_iter().map(Event::Entry).collect();
+        events.extend(self.follow_words(group)?);
+        Ok(events)
+    }
+
+    /// Ends the group where what was heard says so.
+    pub(super) fn follow_words(&self, group: &mut Group) -> Result<Vec<Event>, ClientError> {
+        let mut events = Vec::new();
         if let Some(conclusion) = self.conclusion(group.id)? {
             events.extend(self.conclude(group.id, &conclusion)?);
             if let Some(ended) = self.group(group.id)? {
@@ -325,7 +337,7 @@ impl Tx<'_> {
                 ..
             } => {
                 line.events.extend(self.meet(added.iter())?.events);
-                self.check_listed(added.iter())?;
+                let are_to_go = self.check_listed(added.iter(), line.accepted)?;
                 if by == *self.own_certificate().address() {
                     return Err(ClientError::Copied);
                 }
@@ -333,6 +345,9 @@ impl Tx<'_> {
                     self.end(line)?;
                 } else {
                     self.rebase(line.group.id)?;
+                    if are_to_go {
+                        self.look_for_unlisted(line.group.id)?;
+                    }
                 }
                 // RFC 9420 §12.4.3.2: an external Commit that takes the place of its sender's leaf.
                 if removed.contains(&by) && !removed_self {
@@ -426,7 +441,7 @@ impl Tx<'_> {
 }
 
 /// Whether an entry is a report or a vote, and no message of MLS.
-fn is_word(entry: &v1::LogEntry) -> bool {
+pub(super) fn is_word(entry: &v1::LogEntry) -> bool {
     matches!(entry.kind(), v1::EntryKind::Report | v1::EntryKind::Vote)
 }
 
@@ -455,10 +470,13 @@ fn is_about_message(error: &EngineError) -> bool {
 }
 
 /// Whether an error means that this device can't follow the group, whatever it does.
-fn reason_to_resync(error: &ClientError) -> Option<Reason> {
+fn reason_to_resync(error: &ClientError, fault: &Fault) -> Option<Reason> {
     match error {
         // There is no way in for a program that is too old.
         error if is_too_new(error) => None,
+        ClientError::Unlisted(_) if *fault != Fault::Nobodys => {
+            Some(Reason::behind(error.to_string()))
+        }
         ClientError::Engine(_) => Some(Reason::behind(error.to_string())),
         ClientError::Copied => Some(Reason::sure(error.to_string())),
         _ => None,

@@ -1,32 +1,55 @@
 //! Saying, signed, that a Commit can't be processed which the service could not find wrong.
 
-use conclave_protocol::{Epoch, GroupId, ReportedCommit, Sequence, UnixMillis};
+use conclave_protocol::{Epoch, GroupId, ReportedCommit, Sequence, UnixMillis, UserId};
 use conclave_rpc::v1;
 use rusqlite::OptionalExtension as _;
 
 use super::Tx;
 use crate::ClientError;
 
+/// Who is to blame for a Commit that this device can't process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nobody, as far as this device can know.
+    Nobodys,
+    /// Its author, who gets away with it.
+    Authors,
+    /// Its author, who is reported.
+    Reported,
+}
+
 impl Tx<'_> {
-    /// Notes that a Commit has to be reported, where it is the Commit that is at fault and not what
-    /// this device knows of the group. Says whether it has.
-    pub(super) fn note_report(
+    /// Whose fault it is that a Commit can't be processed. It is noted to be reported where it is that
+    /// of its author, and not of what this device knows of the group. `asked` is the user whose newest
+    /// list was asked for because of it.
+    pub(super) fn fault(
         &self,
         id: GroupId,
         entry: &v1::LogEntry,
         problem: &ClientError,
-    ) -> Result<bool, ClientError> {
+        asked: Option<&UserId>,
+    ) -> Result<Fault, ClientError> {
         let epoch = Epoch(entry.epoch);
         let is_commit = entry.kind() == v1::EntryKind::Commit;
-        if !is_commit || !is_fault_of_message(problem) || self.epoch_number(id)? != epoch {
-            return Ok(false);
+        // A list that came later might have named the device.
+        let unlisted = match problem {
+            ClientError::Unlisted(user) => asked.filter(|it| it.as_str() == user),
+            _ => None,
+        };
+        let is_fault = is_fault_of_message(problem) || unlisted.is_some();
+        if !is_commit || !is_fault || self.epoch_number(id)? != epoch {
+            return Ok(Fault::Nobodys);
         }
         // On the service's word alone, nobody is at fault.
         let author = self.engine.author_of_commit(self, id, &entry.message)?;
         let Some(author) = author.filter(|it| it.device.as_bytes() == &entry.sender_device_id[..])
         else {
-            return Ok(false);
+            return Ok(Fault::Nobodys);
         };
+        // One's own devices come and go as one likes, up to the others' next Commit.
+        if unlisted == Some(&author.user) {
+            return Ok(Fault::Authors);
+        }
         let sequence = Sequence(entry.sequence);
         let commit = ReportedCommit::new(id, epoch, sequence, author.device, &entry.message);
         self.open_case(commit, &author, UnixMillis(entry.accepted_millis))?;
@@ -34,7 +57,7 @@ impl Tx<'_> {
             "INSERT OR REPLACE INTO reports VALUES (?, ?)",
             (id.as_bytes(), self.engine.report(commit).to_bytes()),
         )?;
-        Ok(true)
+        Ok(Fault::Reported)
     }
 
     /// What this device has to say about a Commit of a group.

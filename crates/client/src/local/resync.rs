@@ -231,7 +231,7 @@ impl Tx<'_> {
                 return Ok((Some(false), run));
             }
             run.events.extend(self.land_join(id, entry)?);
-            let rest = self.take_in(id, &entries[index + 1..], now)?;
+            let rest = self.take_in(id, &entries[index + 1..], None, now)?;
             let before = std::mem::replace(&mut run, rest).events;
             run.events.splice(0..0, before);
             run.has_landed = true;
@@ -281,6 +281,7 @@ impl Tx<'_> {
         self.will_not_read(id)?;
         self.set_standing(id, Standing::Member)?;
         self.set_cursor(id, Sequence(entry.sequence))?;
+        self.resume_stay(id, Sequence(entry.sequence))?;
         self.look_for_unlisted(id)?;
         if was == Some(Standing::Leaving) {
             // Its wish to leave went with its old leaf.

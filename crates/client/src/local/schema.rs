@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 12;
+const SCHEMA_VERSION: u32 = 13;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,6 +114,24 @@ const SCHEMA_10: &str = "
         group_id   BLOB PRIMARY KEY,
         successor  BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_13: &str = "
+    -- From where on this device has read a log, where it was added and by whom, and whether it has
+    -- yet to ask for what members said of Commits before.
+    CREATE TABLE stays (
+        group_id    BLOB PRIMARY KEY,
+        since       INTEGER NOT NULL,
+        added       INTEGER,
+        added_by    TEXT,
+        is_unheard  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Votes by which this device tells in groups that have ended that it went on.
+    CREATE TABLE farewells (group_id BLOB PRIMARY KEY, vote BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
+    -- When the list that is kept was first seen.
+    ALTER TABLE device_lists ADD COLUMN since_millis INTEGER NOT NULL DEFAULT 0;
 ";
 
 const SCHEMA_12: &str = "
@@ -385,7 +403,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     // Each brings the schema from the version of its place to the next.
     let migrations = [
         SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-        SCHEMA_10, SCHEMA_11, SCHEMA_12,
+        SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

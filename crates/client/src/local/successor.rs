@@ -102,6 +102,10 @@ impl Tx<'_> {
             }
         }
         let mut users = self.users_in(id)?;
+        #[cfg(feature = "planted-bugs")]
+        if self.planted == Some(crate::Planted::CulpritKept) {
+            return Ok(Some(users));
+        }
         users.remove(author);
         Ok(Some(users))
     }

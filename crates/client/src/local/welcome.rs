@@ -99,6 +99,7 @@ impl Tx<'_> {
             successor: None,
         })?;
         self.take_name(id)?;
+        self.begin_stay(id, cursor, &joined.added_by.user)?;
         self.look_for_unlisted(id)?;
         let entry = Entry {
             group: id,

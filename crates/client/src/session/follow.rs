@@ -8,7 +8,7 @@ use conclave_rpc::{device_id, v1};
 use super::{Hint, Rejection, Session, pace::Progress, take::no_events};
 use crate::{
     ClientError, Event, Standing,
-    local::{Reason, Run},
+    local::{Reason, Run, Tx},
     waits::{CONFIRM_WAIT, LOG_WAITS, part},
 };
 
@@ -57,7 +57,8 @@ impl Session {
             // It was asked for before the group was joined again.
             return Ok(Vec::new());
         }
-        let mut events = self.take_entries(id, &page.entries, now)?;
+        let mut events = self.take_words(id, asked, page, now)?;
+        events.extend(self.take_entries(id, &page.entries, now)?);
         let last = page.entries.last().map(|entry| entry.sequence);
         let is_end = last.is_none_or(|last| last >= page.readable_sequence);
         if let Some(progress) = self.groups.get_mut(&id)
@@ -80,6 +81,22 @@ impl Session {
             }
         }
         Ok(events)
+    }
+
+    /// What members said of Commits before this device joined, where it asked for that.
+    fn take_words(
+        &mut self,
+        id: GroupId,
+        asked: &v1::ReadLogRequest,
+        page: &v1::ReadLogResponse,
+        now: UnixMillis,
+    ) -> Result<Vec<Event>, ClientError> {
+        if !asked.with_words {
+            return Ok(Vec::new());
+        }
+        let run = self.local.write(|tx| tx.hear_before(id, &page.words))?;
+        self.refresh(id)?;
+        self.take_run(id, run, now)
     }
 
     /// Who has read a log to its end is in the epoch that the service names, or was led astray.
@@ -137,7 +154,9 @@ impl Session {
         entries: &[v1::LogEntry],
         now: UnixMillis,
     ) -> Result<Vec<Event>, ClientError> {
-        let run = self.local.write(|tx| tx.take_in(id, entries, now))?;
+        let listed = self.groups.get_mut(&id).and_then(|it| it.listed.take());
+        let take_in = |tx: &Tx<'_>| tx.take_in(id, entries, listed.as_ref(), now);
+        let run = self.local.write(take_in)?;
         self.refresh(id)?;
         let (unreadable, has_read) = (run.unreadable.clone(), run.has_read);
         let mut events = self.take_run(id, run, now)?;

@@ -7,7 +7,7 @@ use super::{Call, Session, Stock, pace::Progress};
 use crate::{
     ClientError, Standing,
     intent::Intent,
-    local::{Wanted, welcome_group},
+    local::{Tx, Wanted, welcome_group},
 };
 
 impl Session {
@@ -150,6 +150,10 @@ impl Session {
             };
         }
         match progress.standing {
+            Standing::Ended if progress.has_farewell => {
+                let farewell = self.local.read(|tx| tx.farewell(id))?;
+                Ok(farewell.map(Call::VoteForSuccessor))
+            }
             Standing::Ended if progress.hands_over => self.next_of_outbox(id, now),
             Standing::Ended | Standing::Joining => Ok(None),
             Standing::Creating => self.next_of_outbox(id, now),
@@ -184,12 +188,14 @@ impl Session {
             return Ok(Some(Call::FetchDeviceLists(request)));
         }
         progress.log.ask();
-        let group = self.local.read(|tx| tx.group(id))?;
+        let read = |tx: &Tx<'_>| Ok((tx.group(id)?, tx.is_unheard(id)?));
+        let (group, is_unheard) = self.local.read(read)?;
         Ok(group.map(|group| {
             Call::ReadLog(v1::ReadLogRequest {
                 group_id: id.as_bytes().to_vec().into(),
                 after_sequence: group.cursor.0,
                 limit: 0,
+                with_words: is_unheard,
             })
         }))
     }

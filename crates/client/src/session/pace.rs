@@ -112,6 +112,8 @@ pub(super) struct Progress {
     pub(super) join: Option<Join>,
     /// The user whose newest device list the next entry waits for.
     pub(super) unlisted: Option<UserId>,
+    /// The user whose list was asked for since that entry was refused.
+    pub(super) listed: Option<UserId>,
     /// Devices that the service deleted and whose leaves stand, and when to see to them.
     pub(super) departed: Vec<DeviceId>,
     pub(super) departed_at: Option<UnixMillis>,
@@ -124,6 +126,8 @@ pub(super) struct Progress {
     pub(super) trial: Trial,
     /// Whether the group goes on as another, and it is not known what became of a message.
     pub(super) hands_over: bool,
+    /// Whether those who stay behind there are yet to be told.
+    pub(super) has_farewell: bool,
     /// Whose messages could not be read, and how many, since one could be.
     pub(super) unreadable: Vec<DeviceId>,
     /// What keeps the group from going on.
@@ -149,9 +153,11 @@ impl Progress {
             departed_heard: UnixMillis(0),
             compared: None,
             unlisted: None,
+            listed: None,
             has_report: false,
             trial: Trial::default(),
             hands_over: false,
+            has_farewell: false,
             unreadable: Vec::new(),
             problem: None,
         }

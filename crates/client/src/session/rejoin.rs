@@ -66,15 +66,17 @@ impl Session {
             let has_report = tx.report(id)?.is_some();
             Ok((tx.group(id)?, tx.resync_at(id)?, has_join, has_report))
         })?;
-        let (has_case, hands_over) = self
-            .local
-            .read(|tx| Ok((tx.has_case(id)?, tx.is_handing_over(id)?)))?;
+        let (has_case, hands_over, has_farewell) = self.local.read(|tx| {
+            let has_farewell = tx.farewell(id)?.is_some();
+            Ok((tx.has_case(id)?, tx.is_handing_over(id)?, has_farewell))
+        })?;
         let Some(group) = group else {
             return Ok(());
         };
         let progress = self.note_group(&group);
         progress.trial.note(has_case);
         progress.hands_over = hands_over;
+        progress.has_farewell = has_farewell;
         progress.has_report = has_report;
         progress.resync_at = resync_at;
         progress.join = has_join.then(|| progress.join.unwrap_or(Join::Unsent));
@@ -106,6 +108,7 @@ impl Session {
                 group_id,
                 after_sequence: join.after.0,
                 limit: 0,
+                with_words: false,
             }),
         }))
     }

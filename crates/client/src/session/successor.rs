@@ -117,9 +117,11 @@ impl Session {
         &mut self,
         asked: &v1::VoteForSuccessorRequest,
     ) -> Result<Vec<Event>, ClientError> {
-        if let Some((_, progress)) = self.progress(&asked.group_id) {
+        self.local.write(|tx| tx.forget_farewell(asked))?;
+        if let Some((id, progress)) = self.progress(&asked.group_id) {
             progress.trial.answered.push(asked.clone());
             progress.log.set();
+            self.refresh(id)?;
         }
         Ok(Vec::new())
     }
@@ -141,6 +143,7 @@ impl Session {
             group_id: id.as_bytes().to_vec().into(),
             after_sequence: self.local.read(|tx| tx.overheard(id))?.0,
             limit: 0,
+            with_words: false,
         })))
     }
 
@@ -266,6 +269,9 @@ impl Progress {
     /// When there is something to do for a group that goes on as another, or is to.
     pub(super) fn trial_wakes_at(&self) -> Option<UnixMillis> {
         if self.standing == Standing::Ended {
+            if self.has_farewell {
+                return Some(UnixMillis(0));
+            }
             return self.hands_over.then(|| self.outbox_backoff.not_before());
         }
         self.trial.wake_at().filter(|_| self.trial.has_case)

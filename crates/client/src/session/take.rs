@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_protocol::{Epoch, GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
+use conclave_protocol::{Epoch, GroupId, Sequence, UnixMillis, UserId, limits::KEY_PACKAGE_STOCK};
 use conclave_rpc::v1::{self, mailbox_item::Item, submit_request::Body};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -358,7 +358,9 @@ impl Session {
     ) -> Result<Vec<Event>, ClientError> {
         let events = self.local.write(|tx| tx.take_lists(lists, now))?;
         for progress in self.groups.values_mut() {
-            progress.unlisted = None;
+            let waited_for = progress.unlisted.take();
+            let is_answered = |it: &UserId| lists.users.iter().any(|list| list.user == it.as_str());
+            progress.listed = waited_for.filter(is_answered).or(progress.listed.take());
         }
         Ok(events)
     }

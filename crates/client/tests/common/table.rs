@@ -80,19 +80,25 @@ impl Table {
         for name in names {
             table.sit_down(name);
         }
-        table.settle();
-        let now = table.now;
-        let (group, _) = table.session(0).create_group("club", now).unwrap();
-        let others: Vec<UserId> = (1..names.len())
-            .map(|seat| table.session(seat).user().clone())
-            .collect();
-        table.settle();
-        if !others.is_empty() {
-            table.session(0).add(group, &others).unwrap();
-            table.settle();
-        }
-        table.assert_agreement(group, &(0..names.len()).collect::<Vec<_>>());
+        let group = table.found();
         (table, group)
+    }
+
+    /// A group of all who sit there, which the first of them made.
+    pub fn found(&mut self) -> GroupId {
+        self.settle();
+        let now = self.now;
+        let (group, _) = self.session(0).create_group("club", now).unwrap();
+        let others: Vec<UserId> = (1..self.seats.len())
+            .map(|seat| self.session(seat).user().clone())
+            .collect();
+        self.settle();
+        if !others.is_empty() {
+            self.session(0).add(group, &others).unwrap();
+            self.settle();
+        }
+        self.assert_agreement(group, &(0..self.seats.len()).collect::<Vec<_>>());
+        group
     }
 
     pub fn empty() -> Self {
@@ -112,17 +118,20 @@ impl Table {
     }
 
     pub fn sit_down(&mut self, name: &str) -> usize {
-        let seed = self.seed();
-        let at = Registration::at("http://here");
         let fuse = Arc::new(AtomicI64::new(WHOLE));
         let database = fused(Arc::clone(&fuse));
+        let seat = self.sit_down_with(name, database);
+        self.seats[seat].fuse = fuse;
+        seat
+    }
+
+    /// Somebody new with a database of their own.
+    pub fn sit_down_with(&mut self, name: &str, database: Database) -> usize {
+        let seed = self.seed();
+        let at = Registration::at("http://here");
         let session = Session::create(database, &at, "here", name, &seed, self.now).unwrap();
-        self.seats.push(Seat {
-            session,
-            events: Vec::new(),
-            fuse,
-            death: None,
-        });
+        let seat = self.seat_of(session);
+        self.seats.push(seat);
         self.seats.len() - 1
     }
 

@@ -6,6 +6,7 @@ use super::Groups;
 use crate::{
     access::Access,
     error::Refusal,
+    limits::WORDS_PER_PAGE_MAX,
     store::{Entry, Page, TreePart},
 };
 
@@ -56,6 +57,21 @@ impl Groups {
             readable: access.readable(),
             epoch: self.visible_epoch(group, &access)?,
         })
+    }
+
+    /// What members said of Commits up to a cursor, wherever the reader's own stay began: who has just
+    /// joined finds out that the group goes on as another. Reports and votes hold nothing that was said
+    /// in the group.
+    pub(crate) fn words(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        up_to: Sequence,
+    ) -> Result<Vec<Entry>, Refusal> {
+        if !self.access(group, device)?.is_member() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.words(group, up_to, WORDS_PER_PAGE_MAX)?)
     }
 
     /// Reads entries, of which the first has to be there still: a log has no gaps.

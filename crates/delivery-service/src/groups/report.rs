@@ -109,16 +109,17 @@ impl Groups {
     }
 
     /// That such a Commit stands in the log, where this member may read it.
-    pub(super) fn check_reported(
-        &self,
-        reader: DeviceId,
-        commit: &ReportedCommit,
-    ) -> Result<(), Refusal> {
-        let group = commit.group;
-        let access = self.access(group, reader)?;
+    fn check_reported(&self, reader: DeviceId, commit: &ReportedCommit) -> Result<(), Refusal> {
+        let access = self.access(commit.group, reader)?;
         if !access.is_member() || !access.covers(commit.sequence) {
             return Err(Refusal::NotMember);
         }
+        self.check_stands(commit)
+    }
+
+    /// That such a Commit stands in the log.
+    pub(super) fn check_stands(&self, commit: &ReportedCommit) -> Result<(), Refusal> {
+        let group = commit.group;
         let page = Page {
             after: Sequence(commit.sequence.0.saturating_sub(1)),
             up_to: commit.sequence,

@@ -52,7 +52,11 @@ impl Groups {
         vote.verify(&device.signature_key)
             .map_err(|_| Refusal::Invalid("vote: not signed by the caller's key"))?;
         let successor = *vote.successor();
-        self.check_reported(voter, &successor.commit)?;
+        // Who came later goes over too, and says so.
+        if !self.access(group, voter)?.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        self.check_stands(&successor.commit)?;
         if successor.group == group || !self.access(successor.group, voter)?.is_member() {
             return Err(Refusal::Invalid("vote: for no group of the caller"));
         }

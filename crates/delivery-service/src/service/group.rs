@@ -85,10 +85,14 @@ impl Service {
         let group = group_id(&body.group_id)?;
         let after = cursor(body.after_sequence)?;
         let entries = page_limit(body.limit);
-        let page = self
+        let (page, words) = self
             .job(move |rooms| {
-                let bytes = limits::PAGE_BYTES_MAX;
-                rooms.groups.read(group, caller, after, entries, bytes)
+                let (groups, bytes) = (&rooms.groups, limits::PAGE_BYTES_MAX);
+                let words = match body.with_words {
+                    true => groups.words(group, caller, after)?,
+                    false => Vec::new(),
+                };
+                Ok((groups.read(group, caller, after, entries, bytes)?, words))
             })
             .await?;
         Ok(Response::new(v1::ReadLogResponse {
@@ -98,6 +102,7 @@ impl Service {
             head_sequence: page.readable.0,
             current_epoch: page.epoch.0,
             departed_device_ids: encode::devices(&page.departed),
+            words: words.into_iter().map(encode::log_entry).collect(),
         }))
     }
 

@@ -247,6 +247,12 @@ impl Store for MemoryStore {
         Ok(entries.unwrap_or_default())
     }
 
+    fn words(&self, group: GroupId, up_to: Sequence, limit: usize) -> Result<Vec<Entry>> {
+        let state = self.state();
+        let group = state.groups.get(&group);
+        Ok(group.map_or(Vec::new(), |group| group.words(up_to, limit)))
+    }
+
     fn read_deltas(&self, group: GroupId, page: Page) -> Result<Vec<Delta>> {
         let state = self.state();
         let deltas = state.groups.get(&group).map(|group| {

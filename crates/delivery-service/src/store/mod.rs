@@ -17,8 +17,8 @@ mod people;
 mod sqlite;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, UnixMillis, UserId,
-    VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence, UnixMillis,
+    UserId, VerifyingKey,
 };
 use thiserror::Error;
 
@@ -145,6 +145,9 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Reads entries.
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>>;
+
+    /// The last reports and votes of a log up to a place, at most so many, in order.
+    fn words(&self, group: GroupId, up_to: Sequence, limit: usize) -> Result<Vec<Entry>>;
 
     /// Reads what handshake messages changed since the snapshot.
     fn read_deltas(&self, group: GroupId, page: Page) -> Result<Vec<Delta>>;

@@ -198,6 +198,7 @@ impl Person {
             group_id: id(GROUP.as_bytes()),
             after_sequence: after,
             limit,
+            ..v1::ReadLogRequest::default()
         });
         Ok(self.rpc.read_log(request).await?.into_inner())
     }

@@ -41,10 +41,12 @@ fn log(said: impl IntoIterator<Item = (u8, Says)>) -> Vec<Heard> {
     .collect()
 }
 
-fn bystander(devices: u8, joined: Option<(Sequence, UserId)>) -> Bystander {
+fn bystander(devices: u8, added: Option<(Sequence, UserId)>) -> Bystander {
     Bystander {
         members: roster(devices),
-        joined,
+        own: user(devices),
+        since: added.as_ref().map_or(Sequence(0), |(at, _)| *at),
+        added,
     }
 }
 

@@ -193,6 +193,12 @@ pub(super) fn reports_and_votes_are_entries_that_change_nothing(store: &dyn Stor
     let log = store.read_log(GROUP, all()).unwrap();
     let kinds = [log[2].kind, log[3].kind];
     assert_eq!(kinds, [EntryKind::Report, EntryKind::Vote]);
+    let words = |up_to, limit| store.words(GROUP, Sequence(up_to), limit).unwrap();
+    assert_eq!(words(9, 9), log[1..], "all but the Commit");
+    assert_eq!(
+        (words(3, 9), words(9, 1)),
+        (log[1..3].to_vec(), log[3..].to_vec())
+    );
     store.append(&commit(1, 8, 1, &UNCHANGED)).unwrap();
     for kind in kinds {
         assert_eq!(senders(kind), [], "another epoch");

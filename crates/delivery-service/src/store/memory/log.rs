@@ -102,6 +102,17 @@ impl Group {
         of_kind.map(|entry| entry.sender).collect()
     }
 
+    /// The last reports and votes up to a place.
+    pub(super) fn words(&self, up_to: Sequence, limit: usize) -> Vec<Entry> {
+        let is_word = |it: &&Entry| {
+            it.sequence <= up_to && matches!(it.kind, EntryKind::Report | EntryKind::Vote)
+        };
+        let last = self.log.iter().rev().filter(is_word).take(limit);
+        let mut words: Vec<Entry> = last.cloned().collect();
+        words.reverse();
+        words
+    }
+
     fn push(&mut self, entry: &NewEntry<'_>, sequence: Sequence) {
         let kind = entry.effect.kind();
         self.head.sequence = sequence;

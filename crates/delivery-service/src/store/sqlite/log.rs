@@ -157,6 +157,25 @@ pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<En
     Ok(entries)
 }
 
+pub(super) fn words(
+    db: &Connection,
+    group: GroupId,
+    up_to: Sequence,
+    limit: usize,
+) -> Result<Vec<Entry>> {
+    let mut statement = db.prepare_cached(
+        "SELECT sequence, epoch, kind, sender, accepted_millis, message FROM log
+         WHERE group_id = ?1 AND sequence <= ?2 AND kind >= 4 ORDER BY sequence DESC LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![group.as_bytes(), up_to.0, limit])?;
+    let mut words = Vec::new();
+    while let Some(row) = rows.next()? {
+        words.push(entry(row)?);
+    }
+    words.reverse();
+    Ok(words)
+}
+
 pub(super) fn senders(db: &Connection, group: GroupId, kind: EntryKind) -> Result<Vec<DeviceId>> {
     let senders = db
         .prepare_cached(

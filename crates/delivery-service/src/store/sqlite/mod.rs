@@ -24,8 +24,8 @@ mod writer;
 use std::path::Path;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, UnixMillis, UserId,
-    VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence, UnixMillis,
+    UserId, VerifyingKey,
 };
 use rusqlite::Connection;
 
@@ -191,6 +191,10 @@ impl Store for SqliteStore {
 
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
         self.read(|db| log::read(db, group, page))
+    }
+
+    fn words(&self, group: GroupId, up_to: Sequence, limit: usize) -> Result<Vec<Entry>> {
+        self.read(|db| log::words(db, group, up_to, limit))
     }
 
     fn read_deltas(&self, group: GroupId, page: Page) -> Result<Vec<Delta>> {
