@@ -15,8 +15,8 @@ use std::{
 
 use conclave_engine::{Device, Engine, MemoryState};
 use conclave_protocol::{
-    Challenge, DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, RequestId,
-    Sequence, SigningKey,
+    Challenge, DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules,
+    RequestId, Sequence, SigningKey,
 };
 use conclave_rpc::{
     AUTHORIZATION, BEARER, v1,
@@ -69,7 +69,8 @@ fn store(path: &Path, groups: u8) -> SqliteStore {
     let founder = founder();
     for number in 1..=groups {
         let (group, now) = (group(number), clock::now());
-        let created = founder.create_group(&MemoryState::default(), group, now);
+        let rules = GroupRules::default();
+        let created = founder.create_group(&MemoryState::default(), group, &rules, now);
         let created = created.unwrap().value;
         let (info, tree) = (&created.group_info, &created.ratchet_tree);
         let new = NewGroup {
