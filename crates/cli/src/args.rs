@@ -246,8 +246,12 @@ pub(crate) enum Group {
         /// The group's name, or the beginning of its id
         group: String,
         /// Users, for example bob, or bob@example.org
-        #[arg(required = true)]
+        #[arg(required_unless_present = "from")]
         users: Vec<String>,
+        /// And those whom this file names, one a line; `-` is the standard input. Who can't be added
+        /// is listed, and the others are added
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        from: Option<PathBuf>,
     },
     /// Remove users from a group
     Remove {
@@ -276,6 +280,12 @@ pub(crate) enum Group {
     },
     /// Show who may do what in a group, or change it; only owners may
     Permissions(Permissions),
+    /// Show what is said of a group, or say something else
+    Describe(Describe),
+    /// Give a group a picture, take it away, or save it
+    Picture(Picture),
+    /// Show or choose after what time messages in a group are gone
+    Expiry(Expiry),
     /// Delete a group at the server, once nobody else is in it
     Delete {
         /// The group's name, or the beginning of its id
@@ -291,6 +301,53 @@ pub(crate) enum Group {
         /// The group's name, or the beginning of its id
         group: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Describe {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// What it is called from then on
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What it is about; empty for nothing
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Picture {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// The picture, of 512 KiB at most
+    #[arg(value_hint = ValueHint::FilePath, conflicts_with_all = ["save", "remove"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Save the picture that there is
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "remove")]
+    pub(crate) save: Option<PathBuf>,
+    /// Have none
+    #[arg(long)]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Expiry {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// For example 30s, 10m, 8h or 7d; `off` has messages stay
+    #[arg(value_parser = lifetime)]
+    pub(crate) time: Option<Lifetime>,
+}
+
+/// For how long messages stay; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifetime(pub(crate) Option<Duration>);
+
+fn lifetime(text: &str) -> Result<Lifetime, String> {
+    match text {
+        "off" => Ok(Lifetime(None)),
+        text => time(text).map(|time| Lifetime(Some(time))),
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::{
     args::{Group, Read},
+    bulk,
     output::{Output, printable, short, warning},
-    roles, verify,
+    profile, roles, verify,
 };
 
 /// Entries that are read from the local history at once.
@@ -68,7 +69,12 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             list(&client, output).await?;
             synced?;
         }
-        Group::Add { group, users } => {
+        Group::Add {
+            group,
+            users,
+            from: Some(list),
+        } => bulk::add(&client, &group, &users, &list, output).await?,
+        Group::Add { group, users, .. } => {
             let (users, (group, _)) = (named(&client, &users)?, find(&client, &group).await?);
             let receipt = client.add(group.id, &users).await?;
             changed(output, "added", &client, &group, &users, receipt)?;
@@ -82,6 +88,9 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             roles::set_role(&client, &group, &user, role, output).await?;
         }
         Group::Permissions(wanted) => roles::permissions(&client, &wanted, output).await?,
+        Group::Describe(wanted) => profile::describe(&client, wanted, output).await?,
+        Group::Picture(wanted) => profile::picture(&client, wanted, output).await?,
+        Group::Expiry(wanted) => profile::expiry(&client, wanted, output).await?,
         Group::Leave {
             group,
             hand_over_to,

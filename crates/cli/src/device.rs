@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::bail;
-use conclave_client::{Client, DeviceId};
+use conclave_client::{Client, DeviceId, Event, GroupId};
 use serde_json::json;
 
 use crate::{
     args::Device,
     chat::{registration, sync},
-    output::Output,
+    message::{bar, show},
+    output::{Output, printable},
 };
 
 pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow::Result<()> {
@@ -24,6 +25,7 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
         Device::Link {
             code,
             hand_over_identity,
+            no_history,
             qr,
         } => {
             let client = Client::open(home)?;
@@ -31,11 +33,37 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
                 true => client.link_with_identity(&code).await?,
                 false => client.link(&code).await?,
             };
+            if !no_history {
+                client.give_history(&code).await?;
+            }
             output.code(&answer, &answer, &json!({ "answer": answer }), qr)?;
             output.remark(
                 "give this to `conclave device join` on the new device; it comes into your groups \
                  with the next command here",
             )?;
+            Ok(())
+        }
+        Device::History => {
+            let client = Client::open(home)?;
+            let moved = move_history(&client).await?;
+            for (group, lines) in &moved {
+                let known = client
+                    .groups()
+                    .await?
+                    .into_iter()
+                    .find(|it| it.id == *group);
+                let name = known
+                    .and_then(|it| it.name)
+                    .unwrap_or_else(|| group.to_string());
+                let text = format!("{}: {lines} lines of before", printable(&name));
+                output.show(
+                    &text,
+                    &json!({ "group": group.to_string(), "lines": lines }),
+                )?;
+            }
+            if moved.is_empty() {
+                output.remark("nothing has come that was said before")?;
+            }
             Ok(())
         }
         Device::Join {
@@ -62,6 +90,21 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
             Ok(())
         }
     }
+}
+
+/// Syncs with a line on the error stream that says how far history is, and gives what has come.
+async fn move_history(client: &Client) -> anyhow::Result<Vec<(GroupId, usize)>> {
+    let giving = bar("handing over what was said before");
+    let taking = bar("taking what was said before");
+    let events = client.sync_history(|it| show(if it.gives { &giving } else { &taking }, it.bytes));
+    let events = events.await;
+    giving.finish_and_clear();
+    taking.finish_and_clear();
+    let came = events?.into_iter().filter_map(|event| match event {
+        Event::HistoryCame { group, lines } => Some((group, lines)),
+        _ => None,
+    });
+    Ok(came.collect())
 }
 
 async fn list(home: &Path, output: &Output) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod bulk;
 mod chat;
 mod completions;
 mod demo;
@@ -10,6 +11,7 @@ mod hints;
 mod invite;
 mod message;
 mod output;
+mod profile;
 mod qr;
 mod reading;
 mod recovery;

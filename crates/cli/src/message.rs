@@ -97,7 +97,7 @@ pub(crate) async fn download(
 }
 
 /// A line on the error stream that says how far something is, where somebody watches.
-fn bar(what: &str) -> ProgressBar {
+pub(crate) fn bar(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bytes} of {total_bytes} ({eta} left)");
     let bar = ProgressBar::new(0).with_message(printable(what));
     // The template is one that is known to be right.
@@ -105,7 +105,7 @@ fn bar(what: &str) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, progress: Progress) {
+pub(crate) fn show(bar: &ProgressBar, progress: Progress) {
     bar.set_length(progress.total);
     bar.set_position(progress.done);
 }

@@ -8,7 +8,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    hints, qr,
+    hints,
+    profile::{lifetime, seconds},
+    qr,
     roles::{named, permissions_json, permissions_text},
 };
 
@@ -147,6 +149,14 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
             let users = list(users);
             format!("{time}  * {author} put out devices that the lists of {users} do not name")
         }
+        EntryKind::Described(text) => {
+            let text = printable(text).replace('\n', "\n       ");
+            format!("{time}  * {author} describes this group: {text}")
+        }
+        EntryKind::Pictured => format!("{time}  * {author} changed the group's picture"),
+        EntryKind::Expiring(after) => {
+            format!("{time}  * {author} has it that {}", lifetime(*after))
+        }
         EntryKind::Governed { roles, permissions } => {
             let roles = roles
                 .iter()
@@ -262,6 +272,12 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
         EntryKind::Added(added) => ("added", Some(("users", users(added)))),
         EntryKind::Removed(removed) => ("removed", Some(("users", users(removed)))),
         EntryKind::Expelled(of) => ("expelled", Some(("users", users(of)))),
+        EntryKind::Described(text) => ("described", Some(("description", json!(text)))),
+        EntryKind::Pictured => ("pictured", None),
+        EntryKind::Expiring(after) => (
+            "expiring",
+            Some(("expires_after_seconds", json!(seconds(*after)))),
+        ),
         EntryKind::Governed { roles, permissions } => {
             value["permissions"] = json!(permissions.map(permissions_json));
             let roles = roles

@@ -96,6 +96,97 @@ fn an_owner_says_who_may_do_what() {
 }
 
 #[test]
+fn a_group_has_a_profile_and_a_time_after_which_messages_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    let described = alice.says(&["group", "describe", "club", "--text", "a book a month"]);
+    assert_eq!(described, "club\na book a month\n");
+    let picture = folder.path().join("club.png");
+    let pixels: Vec<u8> = (0..50_000_u32).map(|at| (at % 251) as u8).collect();
+    std::fs::write(&picture, &pixels).unwrap();
+    alice.says(&["group", "picture", "club", picture.to_str().unwrap()]);
+    alice.says(&["group", "describe", "club", "--name", "readers"]);
+    alice.says(&["group", "expiry", "readers", "1h"]);
+    let known = bob.json(&["group", "describe", "readers"]);
+    assert_eq!(known[0]["description"], "a book a month");
+    assert_eq!(known[0]["expires_after_seconds"], 3600);
+    let saved = folder.path().join("saved.png");
+    let save = [
+        "group",
+        "picture",
+        "readers",
+        "--save",
+        saved.to_str().unwrap(),
+    ];
+    bob.says(&save);
+    assert_eq!(std::fs::read(&saved).unwrap(), pixels);
+    bob.says(&["send", "readers", "soon gone"]);
+    let read = alice.json(&["read", "readers"]);
+    assert!(read.last().unwrap()["expires_millis"].is_u64());
+    let read = bob.says(&["read", "readers"]);
+    assert!(read.contains("alice calls this group readers"), "{read}");
+    assert!(read.contains("messages are gone after 1h"), "{read}");
+    assert!(
+        bob.says(&["group", "expiry", "readers", "off"])
+            .contains("messages stay")
+    );
+
+    // Whoever comes later hears it all, and sees the picture.
+    std::fs::remove_file(&saved).unwrap();
+    let carol = Person::new(&folder, "carol", &server.url);
+    bob.says(&["group", "add", "readers", "carol"]);
+    carol.says(&save);
+    assert_eq!(std::fs::read(&saved).unwrap(), pixels);
+    std::fs::write(&picture, vec![7; 600 * 1024]).unwrap();
+    complains(
+        &alice.run(&["group", "picture", "readers", picture.to_str().unwrap()]),
+        &["512 KiB"],
+    );
+}
+
+#[test]
+fn a_list_of_users_is_added_and_who_can_t_be_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(&folder, "alice", &server.url);
+    let names = ["bob", "carol", "dave"];
+    let people = names.map(|name| Person::new(&folder, name, &server.url));
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    let list = folder.path().join("list.txt");
+    std::fs::write(
+        &list,
+        "# the club\nbob\ncarol\nnobody\n\n dave@localhost \n",
+    )
+    .unwrap();
+    let run = alice.run(&[
+        "group",
+        "add",
+        "club",
+        "--from",
+        list.to_str().unwrap(),
+        "--json",
+    ]);
+    complains(&run, &["could not be added", "nobody: no such user"]);
+    let told: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(
+        told["added"],
+        serde_json::json!(["carol@localhost", "dave@localhost"])
+    );
+    assert_eq!(told["present"], serde_json::json!(["bob@localhost"]));
+    assert_eq!(told["failed"][0]["user"], "nobody@localhost");
+    assert_eq!(alice.json(&["group", "members", "club"]).len(), 4);
+    // All of them know what it is called.
+    for person in &people {
+        person.says(&["read", "club"]);
+    }
+}
+
+#[test]
 fn reading_follows_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("server"), &[]);

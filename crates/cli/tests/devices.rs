@@ -136,6 +136,48 @@ fn a_device_with_the_identity_key_revokes_the_first_one() {
 }
 
 #[test]
+fn a_new_device_gets_what_was_said_before_unless_its_user_says_no() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let phone = Person::new(&folder, "alice", &server.url);
+    let bob = Person::new(&folder, "bob", &server.url);
+    phone.says(&["group", "create", "club"]);
+    phone.says(&["group", "add", "club", "bob"]);
+    for number in 0..30 {
+        phone.says(&["send", "club", &format!("before {number}")]);
+    }
+    bob.says(&["react", "club", "5", "+1"]);
+    let mut heard = Vec::new();
+    for (name, extra) in [("tablet", &[][..]), ("laptop", &["--no-history"])] {
+        let device = Person {
+            home: folder.path().join(name),
+        };
+        let code = device.says(&["device", "code"]);
+        let code = code.lines().next().unwrap();
+        let answer = phone.says(&[&["device", "link", code], extra].concat());
+        let answer = answer.lines().next().unwrap();
+        device.says(&["device", "join", answer, "--server", &server.url]);
+        phone.says(&["device", "history"]);
+        device.says(&["group", "list"]);
+        phone.says(&["device", "history"]);
+        device.says(&["device", "history"]);
+        let read = device.json(&["read", "club"]);
+        let said = |it: &&Value| {
+            it["text"]
+                .as_str()
+                .is_some_and(|it| it.starts_with("before"))
+        };
+        heard.push(read.iter().filter(said).count());
+        let is_marked = |it: &Value| it["reactions"][0]["user"] == "bob@localhost";
+        assert_eq!(read.iter().any(is_marked), name == "tablet");
+    }
+    assert_eq!(heard, [30, 0]);
+    // To others there is nothing to be seen of it.
+    let read = bob.json(&["read", "club"]);
+    assert!(!read.iter().any(|it| it["kind"] == "unknown"));
+}
+
+#[test]
 fn who_lost_the_key_too_registers_anew_and_is_accepted_by_digits() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("server");

@@ -10,9 +10,10 @@ use std::{
 };
 
 use conclave_protocol::{
-    Attachment, AttachmentKey, GroupId,
+    Attachment, AttachmentKey, GroupId, UnixMillis,
     limits::{BLOB_BYTES_MAX, CHUNK_BYTES},
 };
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::{sync::mpsc, task::spawn_blocking};
 use zeroize::Zeroizing;
@@ -129,6 +130,46 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Has the service keep groups' pictures for longer, or for those who have come since. What can't
+    /// be done now is done later.
+    pub(crate) async fn keep_pictures(&self) -> Result<(), ClientError> {
+        let pictures = self.session(|session| session.pictures_to_keep(now()));
+        for (group, picture) in pictures.await? {
+            let until = match self.store_again(group, &picture).await {
+                Ok(until) => until,
+                // It can't be brought back: somebody has to choose another.
+                Err(ClientError::Attachment(AttachmentError::Gone | AttachmentError::Damaged)) => {
+                    UnixMillis(u64::MAX)
+                }
+                Err(_) => continue,
+            };
+            self.session(move |session| session.picture_is_kept(group, until))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Stores the very bytes again that the service has.
+    async fn store_again(
+        &self,
+        group: GroupId,
+        attachment: &Attachment,
+    ) -> Result<UnixMillis, ClientError> {
+        let (parts, receiver) = mpsc::channel(PARTS);
+        let (expected, home) = (attachment.clone(), self.home().to_owned());
+        let writer = spawn_blocking(move || keep_sealed(receiver, &expected, &home));
+        let remote = &self.inner.remote;
+        let fetched = remote
+            .download_blob(group, &attachment.content_hash, &parts, |_| {})
+            .await;
+        drop(parts);
+        let sealed = writer.await.map_err(|_| ClientError::ShuttingDown)?;
+        fetched?;
+        remote.upload_blob(group, &sealed?, &|_| {}).await
+    }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AttachmentError> + Send + 'static,
 ) -> Result<T, ClientError> {
@@ -172,12 +213,29 @@ fn seal_file(
     home: &Path,
     key: &AttachmentKey,
 ) -> Result<SealedFile, AttachmentError> {
-    let mut source = File::open(source)?;
+    let source = File::open(source)?;
     let about = source.metadata()?;
     if !about.is_file() {
         return Err(AttachmentError::NoFile);
     }
-    let size_bytes = about.len();
+    seal_from(source, about.len(), home, key)
+}
+
+/// Bytes of this program, as [`seal_file`] does a file.
+pub(crate) fn seal_bytes(
+    bytes: &[u8],
+    home: &Path,
+    key: &AttachmentKey,
+) -> Result<SealedFile, AttachmentError> {
+    seal_from(bytes, bytes.len() as u64, home, key)
+}
+
+fn seal_from(
+    mut source: impl io::Read,
+    size_bytes: u64,
+    home: &Path,
+    key: &AttachmentKey,
+) -> Result<SealedFile, AttachmentError> {
     let total_bytes = sealed_len(size_bytes).ok_or(AttachmentError::TooLarge)?;
     let mut file = tempfile::tempfile_in(home)?;
     let mut sealed = Sealed::new(key, size_bytes);
@@ -190,6 +248,44 @@ fn seal_file(
         file,
         content_hash: sealed.finish(),
         size_bytes,
+        total_bytes,
+    })
+}
+
+/// Decrypts what comes, in memory; nothing of it where something is wrong with it.
+pub(crate) fn open_all(
+    mut parts: mpsc::Receiver<Vec<u8>>,
+    attachment: &Attachment,
+) -> Result<Zeroizing<Vec<u8>>, AttachmentError> {
+    let mut opener = Opener::new(attachment).ok_or(AttachmentError::Damaged)?;
+    let mut opened = Zeroizing::new(Vec::new());
+    while let Some(part) = parts.blocking_recv() {
+        opener.open(&part, &mut *opened)?;
+    }
+    opener.finish()?;
+    Ok(opened)
+}
+
+/// Takes what comes as it is, where it is what was stored.
+fn keep_sealed(
+    mut parts: mpsc::Receiver<Vec<u8>>,
+    attachment: &Attachment,
+    home: &Path,
+) -> Result<SealedFile, AttachmentError> {
+    let mut file = tempfile::tempfile_in(home)?;
+    let (mut hash, mut total_bytes) = (Sha256::new(), 0);
+    while let Some(part) = parts.blocking_recv() {
+        file.write_all(&part)?;
+        hash.update(&part);
+        total_bytes += part.len() as u64;
+    }
+    if hash.finalize()[..] != attachment.content_hash {
+        return Err(AttachmentError::Damaged);
+    }
+    Ok(SealedFile {
+        file,
+        content_hash: attachment.content_hash,
+        size_bytes: attachment.size_bytes,
         total_bytes,
     })
 }

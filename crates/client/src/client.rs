@@ -336,7 +336,12 @@ impl Client {
                     .await?;
                 Err(error)
             }
-            settled => settled,
+            Ok(receipt) => {
+                self.say_the_rest(group).await;
+                self.keep_pictures().await?;
+                Ok(receipt)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -400,8 +405,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`], and whatever keeps a group from going on.
     pub async fn sync(&self) -> Result<Vec<Event>, ClientError> {
-        let _turn = self.inner.turn.lock().await;
-        self.sync_all().await
+        self.sync_history(|_| {}).await
     }
 
     /// Follows everything that happens, as it happens, until the [`Events`] are dropped.

@@ -38,6 +38,7 @@ impl Client {
                 None => break,
             }
         }
+        self.keep_pictures().await?;
         self.no_problem().await?;
         Ok(events)
     }
@@ -79,6 +80,24 @@ impl Client {
             tokio::time::sleep(wait).await;
         }
         Err(ClientError::TooManyRaces)
+    }
+
+    /// Says in a group what follows from what was just done there: who has come hears what it is called.
+    /// What can't be said now is said later.
+    pub(crate) async fn say_the_rest(&self, group: GroupId) {
+        let _turn = self.inner.turn.lock().await;
+        self.send_what_waits(group).await;
+    }
+
+    pub(crate) async fn send_what_waits(&self, group: GroupId) {
+        while let Ok(Some(call)) = self
+            .session(move |session| session.next_call_in(group, now()))
+            .await
+        {
+            if self.ask(call).await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn all_that_is_due(&self) -> Result<Vec<Event>, ClientError> {

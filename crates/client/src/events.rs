@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use conclave_protocol::{GroupId, Sequence};
@@ -29,6 +29,9 @@ const MOMENT: Duration = Duration::from_millis(2);
 /// How long intents of others gather before they are committed: many who ask at the same moment
 /// wait little, and cost one epoch.
 const GATHER: Duration = Duration::from_millis(300);
+
+/// How often a live stream looks for history that is to be handed over or taken.
+const PAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Everything that happens to a device, as it happens. Dropping it ends the following.
 pub struct Events {
@@ -120,6 +123,7 @@ impl Follower {
         let (requests, receiver) = mpsc::channel(REQUESTS);
         self.ask(&requests, self.open().await?).await?;
         let mut stream = self.client.inner.remote.stream(receiver).await?;
+        let mut moved = Instant::now();
         loop {
             let mut events = tokio::select! {
                 response = stream.message() => match response {
@@ -131,6 +135,11 @@ impl Follower {
             {
                 let _turn = self.client.inner.turn.lock().await;
                 events.extend(self.client.go_on().await?);
+                // What fails is not tried again with each entry that comes.
+                if moved.elapsed() >= PAST_WAIT {
+                    events.extend(self.client.move_histories(|_| {}).await?);
+                    moved = Instant::now();
+                }
             }
             for event in &events {
                 if let Event::Joined(group) = event {

@@ -3,8 +3,12 @@
 //! An intent says "add bob", not "this Commit": the bytes are made when its turn comes, and made
 //! anew when another member changed the group first.
 
-use conclave_protocol::{DeviceId, GroupRules, Permissions, Role, UserId};
+use std::time::Duration;
+
+use conclave_protocol::{DeviceId, GroupRules, Message, Permissions, Role, UserId};
 use prost::Message as _;
+
+use crate::ProfileChange;
 
 /// Something to be done in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,10 @@ pub(crate) enum Intent {
     SetRole(UserId, Role),
     /// Say from which role on somebody may do what.
     SetPermissions(Permissions),
+    /// Say from then on after what time messages are gone.
+    SetExpiry(Option<Duration>),
+    /// Say something else of the group.
+    Describe(ProfileChange),
     /// Have these rules, where another group had them.
     Govern(GroupRules),
 }
@@ -73,6 +81,8 @@ enum Kind {
     SetRole = 14,
     SetPermissions = 15,
     Govern = 16,
+    SetExpiry = 17,
+    Describe = 18,
 }
 
 impl Intent {
@@ -100,6 +110,11 @@ impl Intent {
             Self::SetPermissions(permissions) => {
                 (Kind::SetPermissions, permissions.codes().to_vec(), &[][..])
             }
+            Self::SetExpiry(expiry) => {
+                let seconds = expiry.map_or(0, |time| time.as_secs());
+                (Kind::SetExpiry, seconds.to_be_bytes().to_vec(), &[][..])
+            }
+            Self::Describe(change) => (Kind::Describe, encode_change(change), &[][..]),
             Self::Govern(rules) => (Kind::Govern, rules.to_bytes(), &[][..]),
         };
         let users = users.iter().map(ToString::to_string).collect();
@@ -146,9 +161,52 @@ impl Intent {
                 let codes = row.content[..].try_into().ok()?;
                 Self::SetPermissions(Permissions::from_codes(codes)?)
             }
+            Kind::SetExpiry => {
+                let seconds = u64::from_be_bytes(row.content[..].try_into().ok()?);
+                Self::SetExpiry((seconds > 0).then(|| Duration::from_secs(seconds)))
+            }
+            Kind::Describe => Self::Describe(decode_change(&row.content)?),
             Kind::Govern => Self::Govern(GroupRules::from_bytes(&row.content).ok()?),
         })
     }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Change {
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    description: Option<String>,
+    /// A message with the picture as its attachment, or with none.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    picture: Option<Vec<u8>>,
+}
+
+fn encode_change(change: &ProfileChange) -> Vec<u8> {
+    let picture = change.picture.clone();
+    Change {
+        name: change.name.clone(),
+        description: change.description.clone(),
+        picture: picture.map(|it| {
+            it.into_iter()
+                .fold(Message::default(), Message::attach)
+                .to_bytes()
+        }),
+    }
+    .encode_to_vec()
+}
+
+fn decode_change(bytes: &[u8]) -> Option<ProfileChange> {
+    let change = Change::decode(bytes).ok()?;
+    let picture = match change.picture {
+        None => None,
+        Some(bytes) => Some(Message::from_bytes(&bytes)?.attachments().first().cloned()),
+    };
+    Some(ProfileChange {
+        name: change.name,
+        description: change.description,
+        picture,
+    })
 }
 
 /// Whether what the outbox reads means the same when it is written again; for the fuzzer.
@@ -178,6 +236,10 @@ mod tests {
             Intent::SetRole(users[0].clone(), Role::Owner),
             Intent::SetPermissions(permissions),
             Intent::Govern(GroupRules::founded_by(users[1].clone()).with_permissions(permissions)),
+            Intent::SetExpiry(None),
+            Intent::SetExpiry(Some(Duration::from_secs(60))),
+            Intent::Describe(ProfileChange::default().name("club").picture(None)),
+            Intent::Describe(ProfileChange::default().description("")),
             Intent::RemoveFor(users),
             Intent::AddOwn,
             Intent::RemoveUnlisted,

@@ -21,6 +21,7 @@
 //! ```
 
 mod attachment;
+mod bulk;
 mod client;
 mod devices;
 mod drive;
@@ -33,10 +34,12 @@ mod invitations;
 mod linking;
 mod local;
 mod messages;
+mod past;
 mod perform;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod posted;
+mod profile;
 mod reading;
 mod recovery;
 mod remote;
@@ -46,20 +49,23 @@ mod types;
 mod waits;
 
 pub use attachment::{AttachmentError, Progress};
+pub use bulk::{BulkAdded, BulkProgress};
 pub use client::Client;
 pub use conclave_protocol::{
-    Attachment, DeviceId, Forbidden, GroupId, Message, MessageId, Permissions, Role, Sequence,
-    UnixMillis, UserId,
+    Attachment, DeviceId, Forbidden, GroupId, Message, MessageId, Permissions, Profile, Role,
+    Sequence, UnixMillis, UserId,
 };
 pub use error::ClientError;
 pub use events::Events;
 #[doc(hidden)]
 pub use intent::outbox_row_holds;
 pub use invitations::Asker;
+pub use past::HistoryProgress;
 pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
 pub use posted::{Posted, Reaction};
+pub use profile::ProfileChange;
 pub use reading::{Unread, UserReceipt};
 pub use recovery::{Recovery, RecoveryPhrase};
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};

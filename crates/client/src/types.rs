@@ -1,5 +1,7 @@
 //! What the library shows an application.
 
+use std::time::Duration;
+
 use conclave_protocol::{DeviceId, GroupId, Permissions, Role, Sequence, UnixMillis, UserId};
 
 use crate::{Asker, Posted};
@@ -148,6 +150,12 @@ pub enum EntryKind {
     /// The author put out devices of these users that their lists did not name: they had been revoked,
     /// or came in when nobody was looking. Only the author sees it so; to others it is a removal.
     Expelled(Vec<UserId>),
+    /// The author describes the group like this.
+    Described(String),
+    /// The author gave the group another picture, or none.
+    Pictured,
+    /// The author has messages be gone after this time, or stay.
+    Expiring(Option<Duration>),
     /// The author has changed who may do what.
     Governed {
         /// What these users are from then on.
@@ -208,6 +216,14 @@ pub enum Event {
         group: GroupId,
         /// Where it stood in the group's log.
         sequence: Sequence,
+    },
+    /// What was said in a group before this device came, which another device of its user has handed
+    /// over.
+    HistoryCame {
+        /// The group.
+        group: GroupId,
+        /// Lines of history that were not there before.
+        lines: usize,
     },
     /// Somebody asks to be let in, by an invitation that this device made.
     Asked(Asker),

@@ -8,18 +8,21 @@ mod check;
 mod convert;
 mod envelope;
 mod message;
+mod profile;
 
 use thiserror::Error;
 
 pub use self::{
     envelope::{MessageId, padded_len},
     message::{Attachment, AttachmentKey, Mention, Message},
+    profile::{Profile, ProfileHash},
 };
 use crate::{
-    Sequence,
+    DeviceId, Sequence,
     limits::{
         ATTACHMENT_NAME_BYTES_MAX, ATTACHMENTS_MAX, BLOB_BYTES_MAX, CONTENT_BYTES_MAX,
-        GROUP_NAME_CHARS_MAX, MENTIONS_MAX, MESSAGE_EXPIRY_MAX, REACTION_BYTES_MAX,
+        DESCRIPTION_BYTES_MAX, GROUP_NAME_CHARS_MAX, MENTIONS_MAX, MESSAGE_EXPIRY_MAX,
+        PICTURE_BYTES_MAX, REACTION_BYTES_MAX,
     },
 };
 
@@ -41,6 +44,12 @@ pub enum ContentError {
     /// A group's name is empty, too long, or has control characters.
     #[error("a group's name has 1 to {GROUP_NAME_CHARS_MAX} characters and no control characters")]
     GroupName,
+    /// A group's description is too long, or has control characters.
+    #[error("a group's description has at most {DESCRIPTION_BYTES_MAX} bytes")]
+    Description,
+    /// A group's picture is too large.
+    #[error("a group's picture has at most {} KiB", PICTURE_BYTES_MAX / 1024)]
+    Picture,
     /// A reaction is empty, too long, or has spaces or control characters.
     #[error("a reaction has 1 to {REACTION_BYTES_MAX} bytes and no spaces or control characters")]
     Reaction,
@@ -69,6 +78,8 @@ pub enum Content {
     Message(Message),
     /// What the members call the group.
     GroupName(String),
+    /// The group's [`Profile`], in the bytes whose hash stands in the group's rules.
+    GroupProfile(Vec<u8>),
     /// The author of a message puts another text in its place.
     Edit {
         /// The message.
@@ -98,6 +109,13 @@ pub enum Content {
         delivered: Sequence,
         /// Up to where the person has read it.
         read: Sequence,
+    },
+    /// Where a history is stored for another device of the sender's user.
+    History {
+        /// The device.
+        device: DeviceId,
+        /// What only that device can open.
+        sealed: Vec<u8>,
     },
     /// A kind that this program does not know, or bytes that are no content: kept as they came.
     Unknown(Vec<u8>),

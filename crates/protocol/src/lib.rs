@@ -29,7 +29,8 @@ pub use certificate::{CertificateError, DeviceCertificate, DeviceClaims};
 pub use challenge::{Challenge, KeyPossession, UserDeletion};
 pub use commit_report::{CommitReport, ReportedCommit};
 pub use content::{
-    Attachment, AttachmentKey, Content, ContentError, Mention, Message, MessageId, padded_len,
+    Attachment, AttachmentKey, Content, ContentError, Mention, Message, MessageId, Profile,
+    ProfileHash, padded_len,
 };
 pub use device_list::{DeviceList, DeviceListError};
 pub use ids::{

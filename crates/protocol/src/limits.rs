@@ -55,6 +55,12 @@ pub const RECEIPT_MEMBERS_MAX: usize = 32;
 /// Characters of a group's name: it must fit in a terminal line.
 pub const GROUP_NAME_CHARS_MAX: usize = 80;
 
+/// Bytes of a group's description: it goes to everybody who joins, in one message.
+pub const DESCRIPTION_BYTES_MAX: usize = 2 * 1024;
+
+/// Bytes of a group's picture: it is shown small, and everybody fetches it.
+pub const PICTURE_BYTES_MAX: u64 = 512 * 1024;
+
 /// Users of one group who are more than members: with the longest names, their list leaves room in
 /// [`GROUP_CONTEXT_BYTES_MAX`].
 pub const ROLES_MAX: usize = 24;

@@ -16,21 +16,27 @@
 //! } UserRole;
 //!
 //! struct {
+//!     uint32 expires_after_seconds;   // of each message, at the latest; 0 for never
+//!     opaque profile<V>;              // the hash of the group's profile, or nothing
+//! } Settings;
+//!
+//! struct {
 //!     uint16 version = 1;
 //!     Permissions permissions;
 //!     UserRole roles<V>;              // in the order of the users, each once
+//!     Settings settings;
 //! } GroupRules;
 //! ```
 //!
-//! There is one encoding of each: rules that let everybody do everything and list nobody are the
-//! version alone. They stand in the GroupContext's `app_data_dictionary`
+//! There is one encoding of each: rules that let everybody do everything, list nobody and set nothing
+//! are the version alone. They stand in the GroupContext's `app_data_dictionary`
 //! (draft-ietf-mls-extensions §4.6) under [`COMPONENT_RULES`]. A member that does not know the
 //! version neither joins nor continues: guessing would fork the group. What a later version adds
 //! follows after the version.
 
 mod judge;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use thiserror::Error;
 use tls_codec::{
@@ -39,7 +45,10 @@ use tls_codec::{
 
 pub use judge::{Acts, Forbidden};
 
-use crate::{UserId, limits::ROLES_MAX};
+use crate::{
+    ProfileHash, UserId,
+    limits::{MESSAGE_EXPIRY_MAX, ROLES_MAX},
+};
 
 /// The MLS credential type of a [`DeviceCertificate`](crate::DeviceCertificate)
 /// (RFC 9420 §17.5, private use).
@@ -150,6 +159,9 @@ pub struct GroupRules {
     permissions: Permissions,
     /// Those who are more than members.
     roles: BTreeMap<UserId, Role>,
+    /// After how many seconds messages are to be gone.
+    expires_after_seconds: u32,
+    profile: Option<ProfileHash>,
 }
 
 /// Why a group's rules can't be followed.
@@ -168,6 +180,12 @@ pub enum RulesError {
     /// More users are to be listed than there is room for.
     #[error("at most {ROLES_MAX} users of a group are admins or owners")]
     TooMany,
+    /// Messages are to be gone too late or at once.
+    #[error(
+        "messages are to be gone after 1 s to {} days",
+        MESSAGE_EXPIRY_MAX.as_secs() / 86_400
+    )]
+    Expiry,
 }
 
 impl GroupRules {
@@ -177,6 +195,7 @@ impl GroupRules {
         Self {
             permissions: Permissions::default(),
             roles: BTreeMap::from([(founder, Role::Owner)]),
+            ..Self::default()
         }
     }
 
@@ -195,6 +214,41 @@ impl GroupRules {
     /// Those who are more than members, in the order of their names.
     pub fn listed(&self) -> impl Iterator<Item = (&UserId, Role)> {
         self.roles.iter().map(|(user, role)| (user, *role))
+    }
+
+    /// After what time each message is to be gone at the latest; `None` for never.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Duration> {
+        let seconds = self.expires_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
+    /// The hash of what the members call the group and say of it.
+    #[must_use]
+    pub fn profile(&self) -> Option<ProfileHash> {
+        self.profile
+    }
+
+    /// The same rules with another time after which messages are to be gone, in whole seconds.
+    ///
+    /// # Errors
+    /// [`RulesError::Expiry`].
+    pub fn with_expiry(mut self, expiry: Option<Duration>) -> Result<Self, RulesError> {
+        self.expires_after_seconds = match expiry {
+            None => 0,
+            Some(time) if time.as_secs() > 0 && time <= MESSAGE_EXPIRY_MAX => {
+                u32::try_from(time.as_secs()).map_err(|_| RulesError::Expiry)?
+            }
+            Some(_) => return Err(RulesError::Expiry),
+        };
+        Ok(self)
+    }
+
+    /// The same rules for a group with this profile.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Option<ProfileHash>) -> Self {
+        self.profile = profile;
+        self
     }
 
     /// The same rules with other permissions.
@@ -240,6 +294,11 @@ impl GroupRules {
         let wire = Wire {
             permissions: self.permissions.codes(),
             roles: self.roles.iter().map(WireRole::from).collect(),
+            expires_after_seconds: self.expires_after_seconds,
+            profile: self
+                .profile
+                .map_or_else(Vec::new, |it| it.as_bytes().to_vec())
+                .into(),
         };
         // Serializing fails only past 2^30 bytes, and the roles are bounded far below.
         bytes.extend(wire.tls_serialize_detached().unwrap_or_default());
@@ -277,6 +336,8 @@ impl GroupRules {
 struct Wire {
     permissions: [u8; 4],
     roles: Vec<WireRole>,
+    expires_after_seconds: u32,
+    profile: VLBytes,
 }
 
 #[derive(Debug, TlsSerialize, TlsDeserializeBytes, TlsSize)]
@@ -301,7 +362,14 @@ impl Wire {
             let user = std::str::from_utf8(listed.user.as_slice()).ok()?;
             roles.insert(user.parse().ok()?, Role::from_code(listed.role)?);
         }
+        let profile = match self.profile.as_slice() {
+            [] => None,
+            hash => Some(ProfileHash::from_bytes(hash.try_into().ok()?)),
+        };
+        let is_bounded = u64::from(self.expires_after_seconds) <= MESSAGE_EXPIRY_MAX.as_secs();
         Some(GroupRules {
+            expires_after_seconds: is_bounded.then_some(self.expires_after_seconds)?,
+            profile,
             permissions: Permissions::from_codes(self.permissions)?,
             // A member who is listed as one would be a second encoding.
             roles: roles

@@ -22,10 +22,18 @@ pub(crate) enum Device {
         /// revoke devices, this one too. Should it be lost, revoking it does not take the key back
         #[arg(long)]
         hand_over_identity: bool,
+        /// Do not hand over what was said in your groups before that device came
+        #[arg(long)]
+        no_history: bool,
         /// Show the QR code even where there seems to be no room for it
         #[arg(long)]
         qr: bool,
     },
+    /// Hand over, or on the new device take, what was said before it came, and show how far that is
+    ///
+    /// Every command that asks the server does it too. The device that was there first has to have had
+    /// a command since the new one registered, and the new one another one after that.
+    History,
     /// On the new device: register with what your first device showed
     Join {
         /// What `conclave device link` showed

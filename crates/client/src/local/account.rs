@@ -241,9 +241,12 @@ impl Local {
 
     /// Notes that the service knows the account now.
     pub(crate) fn registered(&mut self) -> Result<(), ClientError> {
-        // What it was linked with has served.
+        // What it was linked with has served, but for the key that history is sealed to.
         self.database.execute_batch(
-            "BEGIN; UPDATE account SET registered = 1; DELETE FROM linking; COMMIT",
+            "BEGIN; UPDATE account SET registered = 1;
+             INSERT OR IGNORE INTO past_key SELECT 1, sealing_seed FROM linking
+             WHERE sealing_seed IS NOT NULL;
+             DELETE FROM linking; COMMIT",
         )?;
         self.account.registered = true;
         self.account.is_linked = false;

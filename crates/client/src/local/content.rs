@@ -20,6 +20,10 @@ impl Tx<'_> {
     ) -> Result<(), ClientError> {
         match Content::open(bytes) {
             Content::GroupName(name) => self.take_in_name(line, &from.user, name),
+            Content::History { device, sealed } => {
+                self.take_in_offer(line.group.id, from, device, &sealed)
+            }
+            Content::GroupProfile(profile) => self.take_in_profile(line, &from.user, &profile),
             content => self.take_in_saying(line, from, content, bytes),
         }
     }
@@ -42,7 +46,7 @@ impl Tx<'_> {
             events: &mut events,
         };
         match Content::open(bytes) {
-            Content::GroupName(_) => {}
+            Content::GroupName(_) | Content::GroupProfile(_) | Content::History { .. } => {}
             content => {
                 let own = self.own_certificate().address();
                 self.take_in_saying(&mut line, own, content, bytes)?;
@@ -147,6 +151,9 @@ impl Tx<'_> {
     ) -> Result<(), ClientError> {
         // Who knows no name takes what is said, until somebody says it who may.
         let is_known = line.group.name.is_some();
+        if self.rules(line.group.id)?.profile().is_some() {
+            return Ok(());
+        }
         if line.group.name.as_deref() == Some(&name)
             || (is_known && !self.may_describe(line.group.id, author)?)
         {

@@ -87,7 +87,7 @@ impl Tx<'_> {
              WHERE group_id = ?1 AND name IS NULL",
             [successor.as_bytes()],
         )?;
-        Ok(())
+        self.take_profile(successor)
     }
 
     /// Whether a group that goes on as another still has to find out what became of a message.
@@ -212,11 +212,8 @@ impl Tx<'_> {
                 self.align(own, &wanted, &rules)?;
             }
             // A device that was not in the old group can't know it.
-            if let Some(name) = &group.name {
-                let content = self.seal(&Content::GroupName(name.clone()))?;
-                self.enqueue(own, &Intent::Send(content))?;
-            }
-            return Ok(());
+            self.take_name(own)?;
+            return self.introduce(own);
         }
         let me = self.own_user();
         let members = self.users_in(own)?.into_iter();

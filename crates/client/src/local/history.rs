@@ -1,5 +1,7 @@
 //! What was read, in the order of each group's log.
 
+use std::time::Duration;
+
 use conclave_protocol::{
     GroupId, Message, MessageId, Permissions, Role, Sequence, UnixMillis, UserId,
 };
@@ -164,6 +166,12 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
             ("changed", [join(added), join(removed)].join(&b"\n\n"[..]))
         }
         EntryKind::Expelled(users) => ("expelled", join(users)),
+        EntryKind::Described(text) => ("described", text.clone().into_bytes()),
+        EntryKind::Pictured => ("pictured", Vec::new()),
+        EntryKind::Expiring(time) => {
+            let seconds = time.map_or(0, |time| time.as_secs());
+            ("expiring", seconds.to_be_bytes().to_vec())
+        }
         EntryKind::Governed { roles, permissions } => {
             ("governed", encode_governed(roles, *permissions))
         }
@@ -176,6 +184,14 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         }
         EntryKind::Unknown(bytes) => ("unknown", bytes.clone()),
         EntryKind::Unreadable => ("unreadable", Vec::new()),
+    }
+}
+
+/// Whether a line of this kind may have this body.
+pub(super) fn holds(kind: &str, body: &[u8]) -> bool {
+    match kind {
+        "message" => Message::from_bytes(body).is_some(),
+        other => decode(other, body.to_vec()).is_some(),
     }
 }
 
@@ -193,6 +209,12 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
             }
         }
         "expelled" => EntryKind::Expelled(split(&body)?),
+        "described" => EntryKind::Described(String::from_utf8(body).ok()?),
+        "pictured" => EntryKind::Pictured,
+        "expiring" => {
+            let seconds = u64::from_be_bytes(body.try_into().ok()?);
+            EntryKind::Expiring((seconds > 0).then(|| Duration::from_secs(seconds)))
+        }
         "governed" => decode_governed(&body)?,
         "leaves" => EntryKind::Leaves,
         "rejoined" => EntryKind::Rejoined,

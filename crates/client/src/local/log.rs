@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use conclave_engine::{EngineError, Processed};
 use conclave_protocol::{
-    Content, DeviceAddress, DeviceId, GroupId, GroupRules, Sequence, UnixMillis, UserId,
+    DeviceAddress, DeviceId, GroupId, GroupRules, Sequence, UnixMillis, UserId,
 };
 use conclave_rpc::{device_id, v1};
 
@@ -12,7 +12,7 @@ use super::{
     Reason, Tx,
     line::Line,
     report::Fault,
-    rules::{Governed, is_too_new},
+    rules::{is_too_new, told},
 };
 use crate::{
     ClientError, EntryKind, Event, Group, Member, Standing,
@@ -290,6 +290,14 @@ impl Tx<'_> {
                 self.tell_newcomers(line.group, &me, std::slice::from_ref(&me))?;
                 line.add_change(self, &me, vec![me.clone()], Vec::new())?;
             }
+            Intent::Describe(_) => {
+                let (before, rules) = (self.members(id)?, self.rules(id)?);
+                self.apply(self.engine.merge_pending(self, id)?)?;
+                let gone = only_in(&before, &self.members(id)?);
+                line.add_change(self, &me, Vec::new(), gone)?;
+                self.tell_governed(line, &me, &rules)?;
+                self.introduce(id)?;
+            }
             Intent::RemoveUnlisted => {
                 let users = self.users_unlisted_in(id)?;
                 self.apply(self.engine.merge_pending(self, id)?)?;
@@ -304,6 +312,7 @@ impl Tx<'_> {
             | Intent::Confirm
             | Intent::SetRole(..)
             | Intent::SetPermissions(_)
+            | Intent::SetExpiry(_)
             | Intent::Govern(_) => {
                 let (before, rules) = (self.members(id)?, self.rules(id)?);
                 self.apply(self.engine.merge_pending(self, id)?)?;
@@ -385,7 +394,7 @@ impl Tx<'_> {
         }
     }
 
-    /// Who joins can't read what was said before, so the group's name is said again: by who let them
+    /// Who joins can't read what was said before, so what the group is called is said again: by who let them
     /// in or, where that one may not speak, by the first of those whom the rules list.
     fn tell_newcomers(
         &self,
@@ -393,13 +402,10 @@ impl Tx<'_> {
         by: &UserId,
         added: &[UserId],
     ) -> Result<(), ClientError> {
-        if let (Some(name), false) = (&group.name, added.is_empty())
-            && self.is_spokesman(group.id, by)?
-        {
-            let content = self.seal(&Content::GroupName(name.clone()))?;
-            self.enqueue(group.id, &Intent::Send(content))?;
+        if added.is_empty() || !self.is_spokesman(group.id, by)? {
+            return Ok(());
         }
-        Ok(())
+        self.introduce(group.id)
     }
 
     /// What a Commit has changed about who may do what. A line that says who came or went is kept
@@ -411,12 +417,10 @@ impl Tx<'_> {
         before: &GroupRules,
     ) -> Result<(), ClientError> {
         let (after, users) = (self.rules(line.group.id)?, self.users_in(line.group.id)?);
-        let governed = Governed::between(before, &after, |user| users.contains(user));
+        let kind = told(before, &after, |user| users.contains(user));
         let is_free = self.entry(line.group.id, line.sequence)?.is_none();
-        match governed.filter(|_| is_free) {
-            Some(Governed { roles, permissions }) => {
-                line.add(self, by.clone(), EntryKind::Governed { roles, permissions })
-            }
+        match kind.filter(|_| is_free) {
+            Some(kind) => line.add(self, by.clone(), kind),
             None => Ok(()),
         }
     }

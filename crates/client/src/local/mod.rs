@@ -20,7 +20,9 @@ mod line;
 mod log;
 mod messages;
 mod outbox;
+mod past;
 mod prepare;
+mod profile;
 mod reading;
 mod recovery;
 mod report;
@@ -52,6 +54,7 @@ pub(crate) use self::{
     instance::Checked,
     log::Run,
     outbox::add_intents,
+    past::Heir,
     resync::{Opened, Reason},
     successor::Duty,
     welcome::{Wanted, welcome_group},

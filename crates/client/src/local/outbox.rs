@@ -7,7 +7,7 @@
 
 use conclave_engine::EngineError;
 use conclave_protocol::{
-    Content, GroupId, GroupRules, RequestId, Sequence, UnixMillis, UserId,
+    GroupId, GroupRules, Profile, RequestId, Sequence, UnixMillis, UserId,
     limits::ADDS_PER_COMMIT_MAX,
 };
 use conclave_rpc::v1;
@@ -43,10 +43,11 @@ impl Tx<'_> {
         name: &str,
         now: UnixMillis,
     ) -> Result<(GroupId, i64), ClientError> {
-        // Whoever joins is told it, so it has to be one that can be said.
-        self.seal(&Content::GroupName(name.to_owned()))?;
         let rules = GroupRules::founded_by(self.own_user().clone());
-        self.found_group(Some(name.to_owned()), &rules, now)
+        let (rules, profile) = self.first_profile(name, rules)?;
+        let founded = self.found_group(Some(name.to_owned()), &rules, now)?;
+        self.put_profile(founded.0, &profile, &Profile::named(name))?;
+        Ok(founded)
     }
 
     /// Creates a group that may have no name yet.

@@ -67,9 +67,11 @@ impl Tx<'_> {
             Intent::AddOwn => self.prepare_add_own(group, item, now),
             Intent::RemoveDevices(devices) => self.remove_devices(group, item, devices, now),
             Intent::RemoveUnlisted => self.prepare_remove_unlisted(group, item, now),
-            Intent::SetRole(..) | Intent::SetPermissions(_) | Intent::Govern(_) => {
-                self.prepare_govern(group, item, now)
-            }
+            Intent::SetRole(..)
+            | Intent::SetPermissions(_)
+            | Intent::SetExpiry(_)
+            | Intent::Govern(_) => self.prepare_govern(group, item, now),
+            Intent::Describe(change) => self.prepare_describe(group, item, change, now),
             Intent::AddFor(users) => self.prepare_add(group, item, users, now),
             Intent::RemoveFor(users) => {
                 let own = &self.own_certificate().address().user;

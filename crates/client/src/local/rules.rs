@@ -11,7 +11,7 @@ use conclave_protocol::{
 };
 
 use super::{Tx, outbox::Item};
-use crate::{ClientError, intent::Intent, session::Call};
+use crate::{ClientError, EntryKind, intent::Intent, session::Call};
 
 impl Tx<'_> {
     /// The rules of a group that this device is in.
@@ -34,6 +34,10 @@ impl Tx<'_> {
                 .may_describe(me, is_member)
                 .and_then(|()| rules.may_send(me, is_member)),
             Intent::Send(_) => rules.may_send(me, is_member),
+            // What is changed has to be said, too.
+            Intent::Describe(_) => rules
+                .may_describe(me, is_member)
+                .and_then(|()| rules.may_send(me, is_member)),
             _ => rules.judge(
                 &Acts {
                     by: me,
@@ -167,6 +171,7 @@ impl Tx<'_> {
                 let rules = rules.clone().without_strangers(|it| users.contains(it));
                 rules.with_role(user.clone(), *role)?
             }
+            Intent::SetExpiry(expiry) => rules.clone().with_expiry(*expiry)?,
             Intent::SetPermissions(permissions) => rules.clone().with_permissions(*permissions),
             Intent::Govern(after) => after.clone(),
             _ => return Ok(None),
@@ -191,15 +196,29 @@ impl Tx<'_> {
     }
 }
 
-/// What changed in a group's rules, for those who are there after.
-pub(super) struct Governed {
-    pub(super) roles: Vec<(UserId, Role)>,
-    pub(super) permissions: Option<Permissions>,
+/// What changed about who may do what.
+struct Governed {
+    roles: Vec<(UserId, Role)>,
+    permissions: Option<Permissions>,
+}
+
+/// The line of history that tells what changed in a group's rules, for those who are there after.
+/// `None` where nothing has, but that those who left are not listed any longer, or what is said of the
+/// group: that is told when it is said.
+pub(super) fn told(
+    before: &GroupRules,
+    after: &GroupRules,
+    is_there: impl Fn(&UserId) -> bool,
+) -> Option<EntryKind> {
+    let governed = Governed::between(before, after, is_there);
+    let expiring = (before.expiry() != after.expiry()).then(|| EntryKind::Expiring(after.expiry()));
+    governed
+        .map(|Governed { roles, permissions }| EntryKind::Governed { roles, permissions })
+        .or(expiring)
 }
 
 impl Governed {
-    /// `None` where nothing has changed but that those who left are not listed any longer.
-    pub(super) fn between(
+    fn between(
         before: &GroupRules,
         after: &GroupRules,
         is_there: impl Fn(&UserId) -> bool,

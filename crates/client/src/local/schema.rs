@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 13;
+const SCHEMA_VERSION: u32 = 14;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,6 +113,44 @@ const SCHEMA_10: &str = "
     CREATE TABLE candidates (
         group_id   BLOB PRIMARY KEY,
         successor  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+const SCHEMA_14: &str = "
+    -- What the members say of each group.
+    CREATE TABLE profiles (
+        group_id              BLOB PRIMARY KEY,
+        profile               BLOB NOT NULL,
+        -- Until when the service keeps the picture, where there is one; 0 where it is to be stored
+        -- again.
+        picture_until_millis  INTEGER
+    ) STRICT, WITHOUT ROWID;
+
+    -- What this device is about to say instead.
+    CREATE TABLE drafts (
+        group_id  BLOB PRIMARY KEY,
+        profile   BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Devices of this user that get the history of groups once they are there, with the key that it is
+    -- sealed to.
+    CREATE TABLE heirs (
+        group_id     BLOB NOT NULL,
+        device       BLOB NOT NULL,
+        sealing_key  BLOB NOT NULL,
+        PRIMARY KEY (group_id, device)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The seed of the key that history is sealed to for this device.
+    CREATE TABLE past_key (
+        only          INTEGER PRIMARY KEY CHECK (only = 1),
+        sealing_seed  BLOB NOT NULL
+    ) STRICT;
+
+    -- Histories that are stored for this device.
+    CREATE TABLE parcels (
+        group_id    BLOB PRIMARY KEY,
+        attachment  BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -403,7 +441,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     // Each brings the schema from the version of its place to the next.
     let migrations = [
         SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-        SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13,
+        SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {

@@ -17,8 +17,14 @@ impl Session {
         group: GroupId,
         message: impl Into<Message>,
     ) -> Result<IntentId, ClientError> {
-        let content = Content::Message(message.into());
-        self.enqueue(group, |tx| say(tx, group, &content))
+        let message = message.into();
+        self.enqueue(group, |tx| {
+            let message = match tx.rules(group)?.expiry() {
+                Some(time) => message.expires_within(time),
+                None => message,
+            };
+            say(tx, group, &Content::Message(message))
+        })
     }
 
     /// Puts another text in the place of a message's.

@@ -26,6 +26,8 @@ mod invitations;
 mod messages;
 mod next;
 mod pace;
+mod past;
+mod profile;
 mod reading;
 mod rejoin;
 mod roles;

@@ -57,7 +57,11 @@ impl Session {
         })
     }
 
-    fn govern(&mut self, group: GroupId, intent: &Intent) -> Result<IntentId, ClientError> {
+    pub(super) fn govern(
+        &mut self,
+        group: GroupId,
+        intent: &Intent,
+    ) -> Result<IntentId, ClientError> {
         self.enqueue(group, |tx| {
             tx.check_allowed(group, intent)?;
             tx.check_trust(group, intent)?;

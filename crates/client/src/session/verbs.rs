@@ -10,6 +10,10 @@ use crate::{
     local::{Account, Tx, add_intents},
 };
 
+/// Users whom one Commit adds where many are to be added: far below what a Commit may add, since each
+/// has several devices, and few enough that others can commit in between.
+const USERS_PER_PART: usize = 100;
+
 impl Session {
     /// The user.
     #[must_use]
@@ -63,6 +67,27 @@ impl Session {
             add_intents(users)
                 .map(|intent| tx.enqueue(group, &intent).map(IntentId))
                 .collect()
+        })
+    }
+
+    /// Adds those of these users who can be added, in parts of a bounded size: what is to be done for
+    /// each part, and how many users it has.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`], [`ClientError::Leaving`], [`ClientError::Forbidden`].
+    pub fn add_many(
+        &mut self,
+        group: GroupId,
+        users: &[UserId],
+    ) -> Result<Vec<(IntentId, usize)>, ClientError> {
+        self.enqueue(group, |tx| {
+            tx.check_allowed(group, &Intent::Add(users.to_vec()))?;
+            tx.check_trust(group, &Intent::Update)?;
+            let parts = users.chunks(USERS_PER_PART).map(|part| {
+                let row = tx.enqueue(group, &Intent::AddFor(part.to_vec()))?;
+                Ok((IntentId(row), part.len()))
+            });
+            parts.collect()
         })
     }
 

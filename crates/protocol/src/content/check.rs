@@ -1,7 +1,7 @@
 //! The rules for content: whoever sends keeps them, and whoever receives takes what breaks them as
 //! unknown, so that all members see the same.
 
-use super::{Attachment, Content, ContentError, Mention, Message};
+use super::{Attachment, Content, ContentError, Mention, Message, Profile};
 use crate::limits::{
     ATTACHMENT_NAME_BYTES_MAX, ATTACHMENTS_MAX, BLOB_BYTES_MAX, GROUP_NAME_CHARS_MAX,
     MEDIA_TYPE_BYTES_MAX, MENTIONS_MAX, MESSAGE_EXPIRY_MAX, REACTION_BYTES_MAX,
@@ -13,10 +13,17 @@ pub(super) fn check(content: &Content) -> Result<(), ContentError> {
         Content::Edit { text, .. } if text.is_empty() => Err(ContentError::Empty),
         Content::Edit { text, mentions, .. } => check_mentions(text, mentions),
         Content::GroupName(name) => require(is_group_name(name), ContentError::GroupName),
+        Content::GroupProfile(profile) => require(
+            Profile::from_bytes(profile).is_some(),
+            ContentError::GroupName,
+        ),
         Content::Reaction { reaction, .. } => {
             require(is_reaction(reaction), ContentError::Reaction)
         }
-        Content::Deletion { .. } | Content::Receipt { .. } | Content::Unknown(_) => Ok(()),
+        Content::History { .. }
+        | Content::Deletion { .. }
+        | Content::Receipt { .. }
+        | Content::Unknown(_) => Ok(()),
     }
 }
 
@@ -54,7 +61,7 @@ fn check_mentions(text: &str, mentions: &[Mention]) -> Result<(), ContentError> 
     Ok(())
 }
 
-fn is_attachment(attachment: &Attachment) -> bool {
+pub(super) fn is_attachment(attachment: &Attachment) -> bool {
     let name = &attachment.name;
     // A receiver may use the name for a file in a folder of its choice.
     let is_name = (1..=ATTACHMENT_NAME_BYTES_MAX).contains(&name.len())
@@ -73,7 +80,7 @@ fn is_reaction(text: &str) -> bool {
         && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
-fn is_group_name(name: &str) -> bool {
+pub(super) fn is_group_name(name: &str) -> bool {
     (1..=GROUP_NAME_CHARS_MAX).contains(&name.chars().count())
         && !name.chars().any(char::is_control)
         && !name.trim().is_empty()

@@ -6,13 +6,16 @@ use super::{
     Attachment, AttachmentKey, Content, Mention, Message, MessageId,
     wire::{self, content::Kind},
 };
-use crate::{Sequence, UnixMillis};
+use crate::{DeviceId, Sequence, UnixMillis};
 
 /// `None` for content of an unknown kind.
 pub(super) fn encode(content: &Content) -> Option<Vec<u8>> {
     let kind = match content {
         Content::Message(message) => Kind::Message(message_to(message)),
         Content::GroupName(name) => Kind::GroupName(wire::GroupName { name: name.clone() }),
+        Content::GroupProfile(profile) => Kind::GroupProfile(wire::GroupProfile {
+            profile: profile.clone(),
+        }),
         Content::Edit {
             target,
             text,
@@ -38,6 +41,10 @@ pub(super) fn encode(content: &Content) -> Option<Vec<u8>> {
             delivered_sequence: delivered.0,
             read_sequence: read.0,
         }),
+        Content::History { device, sealed } => Kind::History(wire::History {
+            device: device.as_bytes().to_vec(),
+            sealed: sealed.clone(),
+        }),
         Content::Unknown(_) => return None,
     };
     Some(wire::Content { kind: Some(kind) }.encode_to_vec())
@@ -48,6 +55,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Content> {
     Some(match wire::Content::decode(bytes).ok()?.kind? {
         Kind::Message(message) => Content::Message(message_from(message)?),
         Kind::GroupName(group) => Content::GroupName(group.name),
+        Kind::GroupProfile(group) => Content::GroupProfile(group.profile),
         Kind::Edit(edit) => Content::Edit {
             target: id(&edit.target)?,
             text: edit.text,
@@ -60,6 +68,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Content> {
             target: id(&reaction.target)?,
             reaction: reaction.reaction,
             withdrawn: reaction.withdrawn,
+        },
+        Kind::History(history) => Content::History {
+            device: DeviceId::try_from(&history.device[..]).ok()?,
+            sealed: history.sealed,
         },
         Kind::Receipt(receipt) => Content::Receipt {
             delivered: Sequence(receipt.delivered_sequence),
@@ -132,7 +144,7 @@ fn mentions_from(mentions: &[wire::Mention]) -> Option<Vec<Mention>> {
     mentions.collect()
 }
 
-fn attachment_to(attachment: &Attachment) -> wire::Attachment {
+pub(super) fn attachment_to(attachment: &Attachment) -> wire::Attachment {
     wire::Attachment {
         key: attachment.key.0.to_vec(),
         content_hash: attachment.content_hash.to_vec(),
@@ -143,7 +155,7 @@ fn attachment_to(attachment: &Attachment) -> wire::Attachment {
     }
 }
 
-fn attachment_from(attachment: wire::Attachment) -> Option<Attachment> {
+pub(super) fn attachment_from(attachment: wire::Attachment) -> Option<Attachment> {
     Some(Attachment {
         key: AttachmentKey(attachment.key.try_into().ok()?),
         content_hash: attachment.content_hash.try_into().ok()?,

@@ -112,6 +112,15 @@ impl Message {
         self
     }
 
+    /// Gone after this time at the latest; where it is to be gone earlier, that stays.
+    #[must_use]
+    pub fn expires_within(self, time: Duration) -> Self {
+        match self.expires_after_seconds {
+            own if own != 0 && own <= time.as_secs() => self,
+            _ => self.expires_after(time),
+        }
+    }
+
     /// The same message with another text.
     #[must_use]
     pub fn with_text(mut self, text: String, mentions: Vec<Mention>) -> Self {

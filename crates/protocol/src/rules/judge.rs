@@ -29,8 +29,8 @@ pub enum Forbidden {
     /// Remove somebody.
     #[error("the group's rules do not let this user remove these others")]
     Remove,
-    /// Name or describe the group.
-    #[error("the group's rules do not let this user name or describe the group")]
+    /// Name or describe the group, or say when messages are to be gone.
+    #[error("the group's rules do not let this user name, describe or set up the group")]
     Describe,
     /// Send a message.
     #[error("the group's rules do not let this user send")]
@@ -138,6 +138,11 @@ impl GroupRules {
     ) -> Result<(), Forbidden> {
         if after.permissions != self.permissions {
             self.require(Role::Owner, acts.by, is_member, Forbidden::Govern)?;
+        }
+        let settings = |rules: &Self| (rules.expiry(), rules.profile());
+        if settings(after) != settings(self) {
+            let needed = self.permissions.describe;
+            self.require(needed, acts.by, is_member, Forbidden::Describe)?;
         }
         let will_be_there = |user: &UserId| is_member(user) || acts.added.contains(&user);
         for user in self.roles.keys().chain(after.roles.keys()) {

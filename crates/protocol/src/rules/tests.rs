@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::{GROUP_CONTEXT_BYTES_MAX, USER_PART_CHARS_MAX};
 
 const NAMES: [&str; 5] = ["a@x", "b@x", "c@x", "d@x", "e@x"];
 
@@ -23,8 +24,14 @@ fn rules() -> impl Strategy<Value = GroupRules> {
             send,
         });
     let roles = prop::collection::vec((0..NAMES.len(), role()), 0..4);
-    (permissions, roles).prop_map(|(permissions, roles)| {
-        let rules = GroupRules::default().with_permissions(permissions);
+    let settings = (0_u64..3, prop::option::of(any::<[u8; 32]>()));
+    (permissions, roles, settings).prop_map(|(permissions, roles, (seconds, profile))| {
+        let expiry = (seconds > 0).then(|| Duration::from_secs(seconds));
+        let rules = GroupRules::default()
+            .with_permissions(permissions)
+            .with_expiry(expiry)
+            .unwrap()
+            .with_profile(profile.map(ProfileHash::from_bytes));
         let listed = roles.into_iter().map(|(at, role)| (user(at), role));
         listed.fold(rules, |rules, (user, role)| {
             rules.with_role(user, role).unwrap()
@@ -76,6 +83,9 @@ proptest! {
             let had = owners(&before).any(is_member);
             prop_assert!(!had || owners(&after).any(is_there));
             prop_assert!(governs || after.permissions() == before.permissions());
+            let is_as_before =
+                (after.expiry(), after.profile()) == (before.expiry(), before.profile());
+            prop_assert!(is_as_before || before.may_describe(&by, is_member).is_ok());
         }
         // What nobody may is not made possible by doing something else in the same Commit.
         if governs {
@@ -218,6 +228,33 @@ fn admins_inherit_from_the_last_owner() {
     assert_eq!(left, GroupRules::founded_by(admin));
     let nobody = left.without_strangers(|_| false).with_heirs();
     assert_eq!(nobody, GroupRules::default());
+}
+
+#[test]
+fn the_time_after_which_messages_are_gone_is_bounded() {
+    let set = |seconds| GroupRules::default().with_expiry(Some(Duration::from_secs(seconds)));
+    assert_eq!(set(0), Err(RulesError::Expiry));
+    assert_eq!(
+        set(MESSAGE_EXPIRY_MAX.as_secs() + 1),
+        Err(RulesError::Expiry)
+    );
+    let day = Duration::from_hours(24);
+    assert_eq!(set(day.as_secs()).unwrap().expiry(), Some(day));
+}
+
+#[test]
+fn the_longest_rules_fit_in_a_group_context() {
+    let mut rules = GroupRules::default()
+        .with_profile(Some(ProfileHash::from_bytes([7; 32])))
+        .with_expiry(Some(MESSAGE_EXPIRY_MAX))
+        .unwrap();
+    for at in 0..ROLES_MAX {
+        let part = "a".repeat(USER_PART_CHARS_MAX);
+        let user = format!("{at:0>64}@{part}").parse().unwrap();
+        rules = rules.with_role(user, Role::Admin).unwrap();
+    }
+    // RequiredCapabilities and the list of Safe AAD components take less than the rest.
+    assert!(rules.to_bytes().len() + 512 < GROUP_CONTEXT_BYTES_MAX);
 }
 
 #[test]
