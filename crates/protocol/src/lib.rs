@@ -16,6 +16,7 @@ mod challenge;
 mod commit_report;
 mod content;
 mod device_list;
+mod franking;
 mod ids;
 mod intent;
 pub mod limits;
@@ -33,6 +34,10 @@ pub use content::{
     ProfileHash, padded_len,
 };
 pub use device_list::{DeviceList, DeviceListError};
+pub use franking::{
+    Commitment, Frank, FrankBatch, FrankError, KeyId, SignedRoot, Stamp, StampingKey,
+    StampingKeyCertificate,
+};
 pub use ids::{
     DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, RequestId, Sequence,
     UnixMillis, UserId,

@@ -109,6 +109,9 @@ pub const GROUP_CONTEXT_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of one log entry that carries an application message: content, padding and framing.
 pub const APPLICATION_MESSAGE_BYTES_MAX: usize = 96 * 1024;
 
+/// Messages that one signature makes reportable: the way to the root has ten hashes then, 320 bytes.
+pub const FRANKS_PER_BATCH_MAX: usize = 1024;
+
 /// Bytes of one Commit or Proposal. A Commit in a blank tree carries one ciphertext a member, about
 /// 80 bytes each, and a bulk add one KeyPackage for each joiner.
 pub const COMMIT_BYTES_MAX: usize = 12 * 1024 * 1024;
