@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     bug: Option<Planted>,
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
+    /// Whether its user has two.
+    pub(crate) is_one_of_two: bool,
     process: Process,
     /// What it waits for, and since when.
     pub(crate) asked: Option<(u64, Call)>,
@@ -59,18 +61,47 @@ impl Machine {
             now,
         )?;
         bug.into_iter().for_each(|bug| session.plant(bug));
-        Ok(Self {
+        Ok(Self::with(session, bug, Dice::new(seed, part + 1), seeds))
+    }
+
+    /// The second device of a user, which the first one links.
+    pub(crate) fn linked(
+        number: usize,
+        seed: u64,
+        first: &mut Self,
+        now: UnixMillis,
+    ) -> Result<Self, ClientError> {
+        let part = 1 + 2 * number as u64;
+        let mut seeds = Dice::new(seed, part);
+        let database = Database::in_memory()?;
+        let code = Session::begin_link(&database, &Zeroizing::new(seeds.bytes()))?;
+        let bug = first.bug;
+        first.is_one_of_two = true;
+        let first = first.session().ok_or(ClientError::NotRegistered)?;
+        let answer = first.link(&code, now)?;
+        let at = Registration::at("http://here");
+        let seed_of_life = Zeroizing::new(seeds.bytes());
+        let mut session = Session::finish_link(database, &at, &answer, &seed_of_life)?;
+        bug.into_iter().for_each(|bug| session.plant(bug));
+        let mut machine = Self::with(session, bug, Dice::new(seed, part + 1), seeds);
+        machine.is_one_of_two = true;
+        Ok(machine)
+    }
+
+    fn with(session: Session, bug: Option<Planted>, dice: Dice, seeds: Dice) -> Self {
+        Self {
             bug,
             user: session.user().clone(),
             device: session.device(),
+            is_one_of_two: false,
             process: Process::Runs(Box::new(session)),
             asked: None,
             asked_count: 0,
-            dice: Dice::new(seed, part + 1),
+            dice,
             seeds,
             copies: Vec::new(),
             was_restored: false,
-        })
+        }
     }
 
     /// The session, while the process runs.

@@ -138,7 +138,7 @@ impl Draft<'_> {
         let mut steps = Vec::new();
         for group in 0..self.scenario.groups {
             let creator = creator(self.scenario, group);
-            let mut others: Vec<usize> = (0..self.scenario.clients)
+            let mut others: Vec<usize> = (0..self.scenario.users())
                 .filter(|client| *client != creator)
                 .collect();
             while others.len() >= self.scenario.members {
@@ -166,12 +166,12 @@ impl Draft<'_> {
         let creator = creator(self.scenario, group);
         if self.spoils() && actor != creator {
             self.members[group].retain(|it| *it != actor);
-            return What::Deed(actor, Deed::Spoil(group));
+            return What::Deed(self.device_of(actor), Deed::Spoil(group));
         }
         let deed = match self.dice.below(100) {
             0..50 => Deed::Send(group),
             50..68 => {
-                let other = self.dice.below(self.scenario.clients);
+                let other = self.dice.below(self.scenario.users());
                 self.members[group].retain(|it| *it != other);
                 self.members[group].push(other);
                 Deed::Add(group, vec![other])
@@ -185,13 +185,20 @@ impl Draft<'_> {
                     Deed::Remove(group, other)
                 }
             }
-            84..90 if actor != creator => {
+            // Who leaves with one device stays with the other.
+            84..90 if actor != creator && self.scenario.second_of(actor).is_none() => {
                 self.members[group].retain(|it| *it != actor);
                 Deed::Leave(group)
             }
             _ => Deed::Update(group),
         };
-        What::Deed(actor, deed)
+        What::Deed(self.device_of(actor), deed)
+    }
+
+    /// One of a user's devices.
+    fn device_of(&mut self, user: usize) -> usize {
+        let second = self.scenario.second_of(user);
+        second.filter(|_| self.dice.below(2) == 0).unwrap_or(user)
     }
 
     /// Not asked where nobody ever does, so that other worlds stay what they are.
@@ -224,7 +231,7 @@ impl Draft<'_> {
 
 /// Who creates a group. It stays, so that somebody can let the others go and knows all of it.
 pub(crate) fn creator(scenario: &Scenario, group: usize) -> usize {
-    group % scenario.clients
+    group % scenario.users()
 }
 
 impl fmt::Display for Step {

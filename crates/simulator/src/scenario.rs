@@ -9,8 +9,11 @@ use crate::{Deed, Fault, Step, What};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
-    /// Users, each with one device.
+    /// Devices.
     pub clients: usize,
+    /// How many of them, the last ones, are second devices, of users who create no group as far as there
+    /// are others: at most one in five, and none where what happens is not drawn.
+    pub second_devices: usize,
     /// Groups, each created by another client where there are enough.
     pub groups: usize,
     /// Members with which a group begins, its creator included.
@@ -64,6 +67,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             clients: 20,
+            second_devices: 0,
             groups: 5,
             members: 6,
             deeds: 120,
@@ -104,8 +108,8 @@ impl Scenario {
         let network = &self.network;
         let problem = if self.clients == 0 || self.groups == 0 || self.members == 0 {
             "there has to be somebody"
-        } else if self.members > self.clients {
-            "a group has at most all clients as its members"
+        } else if self.members > self.users() {
+            "a group has at most all users as its members"
         } else if self.seconds == 0 {
             "it has to last a second"
         } else if network.lost + network.doubled + network.slow > 1000 {
@@ -122,6 +126,25 @@ impl Scenario {
 }
 
 impl Scenario {
+    /// Users go by the numbers of their first devices.
+    pub(crate) fn users(&self) -> usize {
+        match self.steps.is_empty() {
+            true => self.clients - self.second_devices.min(self.clients / 5),
+            false => self.clients,
+        }
+    }
+
+    /// The second device of a user.
+    pub(crate) fn second_of(&self, user: usize) -> Option<usize> {
+        (self.users()..self.clients).find(|it| self.first_of(*it) == Some(user))
+    }
+
+    /// The first device of the user whose second device this is.
+    pub(crate) fn first_of(&self, client: usize) -> Option<usize> {
+        let nth = client.checked_sub(self.users())?;
+        Some((self.groups + nth) % self.users())
+    }
+
     fn knows(&self, what: &What) -> bool {
         let (clients, group) = match what {
             What::Deed(actor, deed) => {

@@ -176,9 +176,12 @@ impl World<'_> {
         let stays = truth.stays(user);
         // What was said before it came back is missing, as far as it had not been read; and whoever
         // finds its folder put back may find itself removed, too.
-        let came_back = match self.machines[client].was_restored {
-            true => u64::MAX,
-            false => truth.last_rejoined(user),
+        let machine = &self.machines[client];
+        let came_back = match (machine.was_restored, machine.is_one_of_two) {
+            (true, _) => u64::MAX,
+            // It may have come later than the other.
+            (_, true) => truth.last_rejoined(user).max(last_added(&history, user)),
+            _ => truth.last_rejoined(user),
         };
         let was_there = |at: u64| stays.iter().any(|(from, to)| *from < at && at <= *to);
         if let Some((sequence, _)) = history
@@ -281,7 +284,7 @@ impl World<'_> {
             let found = self.machines.iter().position(|it| it.user == *without);
             let Some(client) = found else { continue };
             let group = truth.number;
-            if !self.culprits.contains(&client) {
+            if !self.is_culprit(without) {
                 return Err(Violation::Wronged { group, client });
             }
             if next.members.contains(without) && !self.plan.adds(client, group) {
@@ -291,6 +294,11 @@ impl World<'_> {
         Ok(())
     }
 
+    fn is_culprit(&self, user: &UserId) -> bool {
+        let mut culprits = self.culprits.iter();
+        culprits.any(|it| self.machines[*it].user == *user)
+    }
+
     fn is_as_told(
         &self,
         wanted: &Wanted,
@@ -298,8 +306,9 @@ impl World<'_> {
         truths: &[Truth],
     ) -> bool {
         let machine = &self.machines[wanted.client];
-        if machine.was_restored {
-            // It may have forgotten what it wanted, and how that ended.
+        if machine.was_restored || self.is_culprit(&machine.user) {
+            // It may have forgotten what it wanted, and how that ended; nor is anything owed to whoever
+            // sends what is not what it made.
             return places.len() <= 1;
         }
         match &wanted.outcome {
@@ -338,7 +347,9 @@ impl Truth {
             {
                 *to = *at;
             }
-            if added.contains(user) {
+            // A second device may come later.
+            let is_there = stays.last().is_some_and(|(_, to)| *to == u64::MAX);
+            if added.contains(user) && !is_there {
                 stays.push((*at, u64::MAX));
             }
         }
@@ -355,6 +366,16 @@ impl Truth {
             .find(|(_, entry)| came_back(entry));
         last.map_or(0, |(at, _)| *at)
     }
+}
+
+/// Where a history says last that a user came in: nowhere before the end, where it never did.
+fn last_added(history: &BTreeMap<u64, Entry>, user: &UserId) -> u64 {
+    let adds = |entry: &Entry| match &entry.kind {
+        EntryKind::Added(added) | EntryKind::Changed { added, .. } => added.contains(user),
+        _ => false,
+    };
+    let mut added = history.iter().rev().filter(|(_, entry)| adds(entry));
+    added.next().map_or(u64::MAX, |(at, _)| *at)
 }
 
 fn is_report(entry: &Entry) -> bool {

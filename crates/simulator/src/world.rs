@@ -157,13 +157,7 @@ impl<'a> World<'a> {
         // OpenMLS dates KeyPackages by the system's clock, so every world begins now. Nothing in it
         // depends on when that is.
         let beginning = UnixMillis::from(SystemTime::now());
-        let machines = (0..scenario.clients)
-            .map(|it| {
-                let planted = bug.and_then(Bug::in_clients);
-                let machine = Machine::new(it, plan.seed, planted, beginning);
-                machine.map_err(|error| broken(it, &error))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let machines = machines(plan.seed, scenario, bug, beginning)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Ok(Self {
             scenario,
@@ -305,6 +299,24 @@ impl<'a> World<'a> {
         self.order += 1;
         self.coming.insert((at_millis, self.order), happening);
     }
+}
+
+fn machines(
+    seed: u64,
+    scenario: &Scenario,
+    bug: Option<Bug>,
+    now: UnixMillis,
+) -> Result<Vec<Machine>, Violation> {
+    let planted = bug.and_then(Bug::in_clients);
+    let mut machines: Vec<Machine> = Vec::new();
+    for client in 0..scenario.clients {
+        let machine = match scenario.first_of(client) {
+            Some(first) => Machine::linked(client, seed, &mut machines[first], now),
+            None => Machine::new(client, seed, planted, now),
+        };
+        machines.push(machine.map_err(|error| broken(client, &error))?);
+    }
+    Ok(machines)
 }
 
 pub(crate) fn broken(client: usize, error: &dyn std::error::Error) -> Violation {

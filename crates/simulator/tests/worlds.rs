@@ -7,24 +7,29 @@ use conclave_simulator::{Bug, Plan, Scenario, Trace, run, shrink};
 /// Worlds in which a bug has to show.
 const SEEDS_PER_BUG: u64 = 8;
 
-fn worlds_go_well(seeds: std::ops::Range<u64>) {
-    let scenario = Scenario::default();
+fn worlds_go_well(seeds: std::ops::Range<u64>, second_devices: usize) {
+    let scenario = Scenario {
+        second_devices,
+        ..Scenario::default()
+    };
     for seed in seeds {
         let plan = Plan::draw(seed, &scenario);
         if let Err(failure) = run(&plan, &scenario, None, &mut Trace::default()) {
-            panic!("{failure}; see conclave-simulator replay {seed} --trace");
+            panic!(
+                "{failure}, where {second_devices} users have two devices; see conclave-simulator replay"
+            );
         }
     }
 }
 
 #[test]
 fn twenty_five_worlds_go_well() {
-    worlds_go_well(0..25);
+    worlds_go_well(0..25, 0);
 }
 
 #[test]
-fn and_twenty_five_more() {
-    worlds_go_well(25..50);
+fn and_twenty_five_more_in_which_some_have_two_devices() {
+    worlds_go_well(25..50, 4);
 }
 
 #[test]

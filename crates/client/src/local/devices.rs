@@ -207,6 +207,11 @@ impl Tx<'_> {
                 self.drop_change(device)?;
             }
         }
+        for group in self.groups()? {
+            if group.standing == Standing::Member {
+                self.await_absent(group.id)?;
+            }
+        }
         Ok(true)
     }
 
@@ -255,6 +260,18 @@ impl Tx<'_> {
             "INSERT OR IGNORE INTO awaited VALUES (?)",
             [device.as_bytes()],
         )?;
+        Ok(())
+    }
+
+    /// Notes that those of this user's devices that are not in a group are to come in: whoever added the
+    /// user may have found no KeyPackages of theirs.
+    pub(super) fn await_absent(&self, group: GroupId) -> Result<(), ClientError> {
+        let there = self.devices_in(group)?;
+        for device in self.own_devices()?.into_keys() {
+            if !there.contains_key(&device) {
+                self.await_device(device)?;
+            }
+        }
         Ok(())
     }
 

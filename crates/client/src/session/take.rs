@@ -362,6 +362,7 @@ impl Session {
             let is_answered = |it: &UserId| lists.users.iter().any(|list| list.user == it.as_str());
             progress.listed = waited_for.filter(is_answered).or(progress.listed.take());
         }
+        self.look_at_devices()?;
         Ok(events)
     }
 
@@ -448,6 +449,7 @@ impl Session {
         self.mail.pop();
         self.stock = Stock::Unknown;
         self.look_everywhere()?;
+        self.look_at_devices()?;
         self.take_mail(now)?;
         Ok(events)
     }
