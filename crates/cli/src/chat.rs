@@ -94,16 +94,7 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
         Group::Leave {
             group,
             hand_over_to,
-        } => {
-            let (group, _) = find(&client, &group).await?;
-            if let Some(heir) = hand_over_to {
-                let heir = client.user_named(&heir)?;
-                client.set_role(group.id, &heir, Role::Owner).await?;
-            }
-            let receipt = client.leave(group.id).await?;
-            let text = "asked to leave; it takes effect when another member's device confirms it";
-            output.show(text, &landed(group.id, receipt))?;
-        }
+        } => leave(&client, &group, hand_over_to.as_deref(), output).await?,
         Group::Delete { group } => {
             let (group, _) = find(&client, &group).await?;
             client.delete_group(group.id).await?;
@@ -133,6 +124,23 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             output.show("renewed your keys", &landed(group.id, receipt))?;
         }
     }
+    Ok(())
+}
+
+async fn leave(
+    client: &Client,
+    group: &str,
+    heir: Option<&str>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (group, _) = find(client, group).await?;
+    if let Some(heir) = heir {
+        let heir = client.user_named(heir)?;
+        client.set_role(group.id, &heir, Role::Owner).await?;
+    }
+    let receipt = client.leave(group.id).await?;
+    let text = "asked to leave; it takes effect when another member's device confirms it";
+    output.show(text, &landed(group.id, receipt))?;
     Ok(())
 }
 

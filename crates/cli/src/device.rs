@@ -29,43 +29,9 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
             qr,
         } => {
             let client = Client::open(home)?;
-            let answer = match hand_over_identity {
-                true => client.link_with_identity(&code).await?,
-                false => client.link(&code).await?,
-            };
-            if !no_history {
-                client.give_history(&code).await?;
-            }
-            output.code(&answer, &answer, &json!({ "answer": answer }), qr)?;
-            output.remark(
-                "give this to `conclave device join` on the new device; it comes into your groups \
-                 with the next command here",
-            )?;
-            Ok(())
+            link(&client, &code, hand_over_identity, !no_history, qr, output).await
         }
-        Device::History => {
-            let client = Client::open(home)?;
-            let moved = move_history(&client).await?;
-            for (group, lines) in &moved {
-                let known = client
-                    .groups()
-                    .await?
-                    .into_iter()
-                    .find(|it| it.id == *group);
-                let name = known
-                    .and_then(|it| it.name)
-                    .unwrap_or_else(|| group.to_string());
-                let text = format!("{}: {lines} lines of before", printable(&name));
-                output.show(
-                    &text,
-                    &json!({ "group": group.to_string(), "lines": lines }),
-                )?;
-            }
-            if moved.is_empty() {
-                output.remark("nothing has come that was said before")?;
-            }
-            Ok(())
-        }
+        Device::History => history(&Client::open(home)?, output).await,
         Device::Join {
             answer,
             server,
@@ -90,6 +56,52 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
             Ok(())
         }
     }
+}
+
+async fn link(
+    client: &Client,
+    code: &str,
+    hands_over_identity: bool,
+    gives_history: bool,
+    qr: bool,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let answer = match hands_over_identity {
+        true => client.link_with_identity(code).await?,
+        false => client.link(code).await?,
+    };
+    if gives_history {
+        client.give_history(code).await?;
+    }
+    output.code(&answer, &answer, &json!({ "answer": answer }), qr)?;
+    output.remark(
+        "give this to `conclave device join` on the new device; it comes into your groups with the \
+         next command here",
+    )?;
+    Ok(())
+}
+
+async fn history(client: &Client, output: &Output) -> anyhow::Result<()> {
+    let moved = move_history(client).await?;
+    for (group, lines) in &moved {
+        let known = client
+            .groups()
+            .await?
+            .into_iter()
+            .find(|it| it.id == *group);
+        let name = known
+            .and_then(|it| it.name)
+            .unwrap_or_else(|| group.to_string());
+        let text = format!("{}: {lines} lines of before", printable(&name));
+        output.show(
+            &text,
+            &json!({ "group": group.to_string(), "lines": lines }),
+        )?;
+    }
+    if moved.is_empty() {
+        output.remark("nothing has come that was said before")?;
+    }
+    Ok(())
 }
 
 /// Syncs with a line on the error stream that says how far history is, and gives what has come.

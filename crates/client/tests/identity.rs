@@ -111,7 +111,9 @@ fn who_lost_every_device_comes_back_into_all_groups_and_the_lost_ones_are_out() 
 
     let laptop = table.recover("alice", phrase, true).unwrap();
     table.settle();
-    for group in [club, other] {
+    for (group, name) in [(club, "club"), (other, "other")] {
+        let known = table.session(laptop).group(group).unwrap().unwrap();
+        assert_eq!(known.name.as_deref(), Some(name), "somebody says it");
         table.assert_agreement(group, &[0, laptop]);
         table.assert_all_heard(group, &[0, laptop]);
     }

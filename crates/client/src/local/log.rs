@@ -287,7 +287,7 @@ impl Tx<'_> {
             Intent::Receipt | Intent::Create => {}
             Intent::AddOwn => {
                 self.apply(self.engine.merge_pending(self, id)?)?;
-                self.tell_newcomers(line.group, &me, std::slice::from_ref(&me))?;
+                self.tell_newcomers(line.group, Some(&me), std::slice::from_ref(&me))?;
                 line.add_change(self, &me, vec![me.clone()], Vec::new())?;
             }
             Intent::Describe(_) => {
@@ -318,7 +318,7 @@ impl Tx<'_> {
                 self.apply(self.engine.merge_pending(self, id)?)?;
                 let after = self.members(id)?;
                 let added = only_in(&after, &before);
-                self.tell_newcomers(line.group, &me, &added)?;
+                self.tell_newcomers(line.group, Some(&me), &added)?;
                 line.add_change(self, &me, added, only_in(&before, &after))?;
                 self.tell_governed(line, &me, &rules)?;
             }
@@ -362,20 +362,19 @@ impl Tx<'_> {
                 if removed.contains(&by) && !removed_self {
                     return line.add(self, by.user, EntryKind::Rejoined);
                 }
-                if self.take_asker(line.group.id, by.device)? {
-                    self.tell_newcomers(
-                        line.group,
-                        self.own_user(),
-                        std::slice::from_ref(&by.user),
-                    )?;
-                }
+                let own = self.own_user();
+                // Who comes in from outside is let in by who approved, or by nobody.
+                let let_in_by = match added.iter().any(|it| *it.address() == by) {
+                    true => self.take_asker(line.group.id, by.device)?.then_some(own),
+                    false => Some(&by.user),
+                };
                 let added = added
                     .into_iter()
                     .map(|certificate| certificate.address().user.clone());
                 let added = distinct(added);
                 let removed = removed.into_iter().map(|DeviceAddress { user, .. }| user);
                 if !removed_self {
-                    self.tell_newcomers(line.group, &by.user, &added)?;
+                    self.tell_newcomers(line.group, let_in_by, &added)?;
                 }
                 line.add_change(self, &by.user, added, distinct(removed))?;
                 match rules {
@@ -394,15 +393,16 @@ impl Tx<'_> {
         }
     }
 
-    /// Who joins can't read what was said before, so what the group is called is said again: by who let them
-    /// in or, where that one may not speak, by the first of those whom the rules list.
+    /// Who joins can't read what was said before, so what the group is called is said again: by who let
+    /// them in or, where that one may not speak or nobody did, by the first of those whom the rules
+    /// list.
     fn tell_newcomers(
         &self,
         group: &Group,
-        by: &UserId,
+        by: Option<&UserId>,
         added: &[UserId],
     ) -> Result<(), ClientError> {
-        if added.is_empty() || !self.is_spokesman(group.id, by)? {
+        if added.is_empty() || !self.is_spokesman(group.id, by, added)? {
             return Ok(());
         }
         self.introduce(group.id)

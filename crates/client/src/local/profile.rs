@@ -86,12 +86,18 @@ impl Tx<'_> {
             let content = self.seal(&content)?;
             self.enqueue(group, &Intent::Send(content))?;
             // Who has just come can't read what was stored before.
-            self.sql.execute(
-                "UPDATE profiles SET picture_until_millis = 0
-                 WHERE group_id = ? AND picture_until_millis IS NOT NULL",
-                [group.as_bytes()],
-            )?;
+            self.picture_is_due(group)?;
         }
+        Ok(())
+    }
+
+    /// The service is to store a group's picture again, where there is one.
+    fn picture_is_due(&self, group: GroupId) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE profiles SET picture_until_millis = 0
+             WHERE group_id = ? AND picture_until_millis IS NOT NULL",
+            [group.as_bytes()],
+        )?;
         Ok(())
     }
 
@@ -226,5 +232,65 @@ impl Tx<'_> {
             (group.as_bytes(), bytes),
         )?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_protocol::AttachmentKey;
+
+    use super::*;
+    use crate::{
+        Registration,
+        local::{Database, Local},
+    };
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    #[test]
+    fn a_picture_is_stored_again_before_it_expires_and_for_whoever_comes() {
+        let mut local = Local::create(
+            Database::in_memory().unwrap(),
+            &Registration::at("http://here"),
+            "alice@here".parse().unwrap(),
+            None,
+            &[7; 32].into(),
+            NOW,
+        )
+        .unwrap();
+        let until = NOW.after(2 * PICTURE_REST);
+        let picture = Attachment {
+            key: AttachmentKey::from_bytes([1; 32]),
+            content_hash: [2; 32],
+            size_bytes: 3,
+            name: "club.png".to_owned(),
+            media_type: "image/png".to_owned(),
+            kept_until: until,
+        };
+        let profile = Profile {
+            picture: Some(picture.clone()),
+            ..Profile::named("club")
+        };
+        let make = |tx: &Tx<'_>| {
+            let (group, _) = tx.create_group("club", NOW)?;
+            tx.put_profile(group, &profile.to_bytes([9; 32])?, &profile)?;
+            Ok(group)
+        };
+        let group = local.write(make).unwrap();
+        let mut due = |now| local.read(|tx| tx.pictures_to_keep(now)).unwrap();
+        assert!(due(NOW).is_empty());
+        let late = NOW.after(PICTURE_REST + Duration::from_secs(1));
+        assert_eq!(due(late), [(group, picture.clone())]);
+        let keep = |tx: &Tx<'_>| tx.picture_is_kept(group, late.after(2 * PICTURE_REST));
+        local.write(keep).unwrap();
+        assert!(
+            local
+                .read(|tx| tx.pictures_to_keep(late))
+                .unwrap()
+                .is_empty()
+        );
+        local.write(|tx| tx.picture_is_due(group)).unwrap();
+        let due = local.read(|tx| tx.pictures_to_keep(late)).unwrap();
+        assert_eq!(due, [(group, picture)]);
     }
 }

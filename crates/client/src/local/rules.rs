@@ -108,24 +108,34 @@ impl Tx<'_> {
     }
 
     /// Whether it is on this device to speak to those who were let in by a user: on that user's own
-    /// devices or, where that user may not speak, on the first device of the first user whom the
-    /// rules list and let speak.
-    pub(super) fn is_spokesman(&self, group: GroupId, by: &UserId) -> Result<bool, ClientError> {
-        if by == self.own_user() {
-            return self.may_send(group, by);
-        }
+    /// devices or, where that user may not speak or nobody let them in, on the first device of the
+    /// first other user whom the rules list and let speak, or of the first other user.
+    pub(super) fn is_spokesman(
+        &self,
+        group: GroupId,
+        by: Option<&UserId>,
+        added: &[UserId],
+    ) -> Result<bool, ClientError> {
         let rules = self.rules(group)?;
-        // Most often everybody may speak, and a look at the roster is dear.
-        if rules.permissions().send <= rules.role(by) || self.may_send(group, by)? {
-            return Ok(false);
+        if let Some(by) = by {
+            if by == self.own_user() {
+                return self.may_send(group, by);
+            }
+            // Most often everybody may speak, and a look at the roster is dear.
+            if rules.permissions().send <= rules.role(by) || self.may_send(group, by)? {
+                return Ok(false);
+            }
         }
         let devices = self.devices_in(group)?;
         let is_there = |user: &UserId| devices.values().any(|it| it == user);
-        let may_speak = |user: &UserId| rules.may_send(user, is_there).is_ok();
+        let may_speak = |user: &UserId| {
+            !added.contains(user) && is_there(user) && rules.may_send(user, is_there).is_ok()
+        };
         let speaker = rules
             .listed()
             .map(|(user, _)| user)
-            .find(|user| is_there(user) && may_speak(user));
+            .find(|user| may_speak(user))
+            .or_else(|| devices.values().find(|user| may_speak(user)));
         let own = self.own_certificate().address().device;
         let first = devices.iter().find(|(_, user)| Some(*user) == speaker);
         Ok(first.is_some_and(|(device, _)| *device == own))

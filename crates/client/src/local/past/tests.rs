@@ -1,0 +1,128 @@
+use conclave_protocol::AttachmentKey;
+
+use super::*;
+use crate::{
+    Registration,
+    local::{Database, Local},
+};
+
+fn line(sequence: u64, kind: &str) -> Line {
+    Line {
+        sequence,
+        author: "bob@here".to_owned(),
+        kind: kind.to_owned(),
+        body: Message::text("hello").to_bytes(),
+        id: Some(vec![u8::try_from(sequence).unwrap(); 32]),
+        reactions: vec![Mark {
+            user: "carol@here".to_owned(),
+            reaction: "+1".to_owned(),
+        }],
+        ..Line::default()
+    }
+}
+
+#[test]
+fn what_is_no_history_is_passed_over_and_the_rest_is_taken_once() {
+    let mut local = Local::create(
+        Database::in_memory().unwrap(),
+        &Registration::at("http://here"),
+        "alice@here".parse().unwrap(),
+        None,
+        &[7; 32].into(),
+        UnixMillis(0),
+    )
+    .unwrap();
+    let group = GroupId::from_bytes([1; 16]);
+    let nameless = Line {
+        id: None,
+        ..line(3, "message")
+    };
+    let stranger = Line {
+        author: "nobody".to_owned(),
+        ..line(4, "message")
+    };
+    let lines = vec![
+        line(1, "message"),
+        line(2, "nonsense"),
+        nameless,
+        stranger,
+        line(5, "added"),
+        line(6, "message"),
+    ];
+    let past = Past {
+        lines,
+        receipts: vec![Receipt::default()],
+    };
+    let bytes = past.encode_to_vec();
+    let mut take = |bytes: &[u8]| local.write(|tx| tx.unpack_past(group, bytes)).unwrap();
+    assert_eq!([take(&bytes), take(&bytes), take(b"\xff")], [2, 0, 0]);
+    let history = local.read(|tx| tx.history(group, Sequence(0), 10)).unwrap();
+    let texts: Vec<_> = history.iter().map(|it| it.text().unwrap()).collect();
+    assert_eq!(texts, ["hello", "hello"]);
+    assert_eq!(history[0].message().unwrap().reactions.len(), 1);
+    // What it hands on is the same.
+    let packed = local.read(|tx| tx.pack_past(group, UnixMillis(0))).unwrap();
+    let again = Past::decode(packed.as_slice()).unwrap();
+    assert_eq!(again.lines, [line(6, "message"), line(1, "message")]);
+}
+
+#[test]
+fn a_history_is_taken_from_the_user_s_own_devices_only() {
+    let key = SealingKey::from_seed(&[5; 32]).unwrap();
+    let mut local = Local::create(
+        Database::in_memory().unwrap(),
+        &Registration::at("http://here"),
+        "alice@here".parse().unwrap(),
+        None,
+        &[7; 32].into(),
+        UnixMillis(0),
+    )
+    .unwrap();
+    let (group, own) = (GroupId::from_bytes([1; 16]), local.account().device());
+    let parcel = Attachment {
+        key: AttachmentKey::from_bytes([1; 32]),
+        content_hash: [2; 32],
+        size_bytes: 3,
+        name: "history".to_owned(),
+        media_type: String::new(),
+        kept_until: UnixMillis(9),
+    };
+    let message = Message::default().attach(parcel.clone()).to_bytes();
+    let seal_for = |group, device| {
+        let public = key.public().unwrap();
+        seal(
+            &public,
+            PURPOSE,
+            &context(group, device),
+            &message,
+            &[8; 32],
+        )
+        .unwrap()
+    };
+    let sealed = seal_for(group, own);
+    let mut offer = |user: &str, device: DeviceId, sealed: &[u8]| {
+        let from = DeviceAddress {
+            user: user.parse().unwrap(),
+            device: DeviceId::from_bytes([3; 16]),
+        };
+        let taken = local.write(|tx| {
+            tx.sql
+                .execute("INSERT OR IGNORE INTO past_key VALUES (1, ?)", [[5_u8; 32]])?;
+            tx.take_in_offer(group, &from, device, sealed)?;
+            tx.parcels()
+        });
+        taken.unwrap()
+    };
+    let other = DeviceId::from_bytes([4; 16]);
+    assert!(offer("bob@here", own, &sealed).is_empty());
+    assert!(offer("alice@here", other, &sealed).is_empty());
+    assert!(
+        offer(
+            "alice@here",
+            own,
+            &seal_for(GroupId::from_bytes([9; 16]), own)
+        )
+        .is_empty()
+    );
+    assert_eq!(offer("alice@here", own, &sealed), [(group, parcel)]);
+}
