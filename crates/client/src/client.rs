@@ -6,6 +6,7 @@ use std::{
 };
 
 use conclave_protocol::{DeviceId, GroupId, MembershipIntent, RequestId, Sequence, UserId};
+use tokio::sync::watch;
 use tonic::Code;
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct Client {
 pub(crate) struct Inner {
     session: Mutex<Session>,
     pub(crate) remote: Remote,
+    /// Told where groups came about, or something happened, that those who follow know nothing of.
+    pub(crate) grown: watch::Sender<()>,
     /// Held during each conversation with the service, so that steps of one device do not cross.
     pub(crate) turn: tokio::sync::Mutex<()>,
     user: UserId,
@@ -94,6 +97,7 @@ impl Client {
     pub(crate) fn new(home: &Path, session: Session) -> Result<Self, ClientError> {
         let inner = Inner {
             remote: Remote::new(session.account())?,
+            grown: watch::Sender::new(()),
             turn: tokio::sync::Mutex::new(()),
             user: session.user().clone(),
             device: session.device(),
@@ -280,6 +284,26 @@ impl Client {
             .await
     }
 
+    /// Notes that a person has compared these digits with a user: they have to be those of
+    /// [`Self::safety_number`]. It is noted on this device, for its person to see; everything goes
+    /// on as before.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherDigits`], [`ClientError::UnknownUser`].
+    pub async fn note_compared(&self, user: &UserId, digits: &str) -> Result<(), ClientError> {
+        let (user, digits) = (user.clone(), digits.to_owned());
+        self.session(move |session| session.note_compared(&user, &digits))
+            .await
+    }
+
+    /// The users whose digits a person has compared on this device, and whose key is the same still.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub async fn compared_identities(&self) -> Result<Vec<UserId>, ClientError> {
+        self.session(Session::compared_identities).await
+    }
+
     /// What the members of a group compare to see that they are in it with the same devices: 60
     /// digits that all see alike.
     ///
@@ -318,6 +342,7 @@ impl Client {
         let created = self.session(move |session| session.create_group(&name, now()));
         let (group, intent) = created.await?;
         self.settle(group, &[intent]).await?;
+        self.inner.grown.send_replace(());
         Ok(group)
     }
 

@@ -101,7 +101,12 @@ impl Client {
     }
 
     async fn all_that_is_due(&self) -> Result<Vec<Event>, ClientError> {
-        let mut events = self.session(|session| session.expire(now())).await?;
+        let events = self.session(|session| {
+            let mut events = session.take_news();
+            events.extend(session.expire(now())?);
+            Ok(events)
+        });
+        let mut events = events.await?;
         while let Some(call) = self.session(|session| session.next_call(now())).await? {
             events.extend(self.ask(call).await?.0);
         }

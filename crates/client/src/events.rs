@@ -1,7 +1,7 @@
 //! The live stream: what happens, as it happens.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -120,8 +120,11 @@ impl Follower {
         self.tell(self.client.sync().await?).await?;
         self.tell(vec![Event::CaughtUp]).await?;
 
+        let mut grown = self.client.inner.grown.subscribe();
         let (requests, receiver) = mpsc::channel(REQUESTS);
-        self.ask(&requests, self.open().await?).await?;
+        let mut followed = HashSet::new();
+        let open = self.open(&mut followed).await?;
+        self.ask(&requests, open).await?;
         let mut stream = self.client.inner.remote.stream(receiver).await?;
         let mut moved = Instant::now();
         loop {
@@ -131,6 +134,8 @@ impl Follower {
                     Ok(None) | Err(_) => return Ok(()),
                 },
                 () = self.until_due() => Vec::new(),
+                // It lives as long as the client.
+                _ = grown.changed() => Vec::new(),
             };
             {
                 let _turn = self.client.inner.turn.lock().await;
@@ -142,11 +147,12 @@ impl Follower {
                 }
             }
             for event in &events {
+                // It may have been left and joined again since it was looked at.
                 if let Event::Joined(group) = event {
-                    self.ask(&requests, Request::Follow(self.follow(*group).await?))
-                        .await?;
+                    followed.remove(group);
                 }
             }
+            self.follow_new(&mut followed, &requests).await?;
             self.tell(events).await?;
         }
     }
@@ -199,17 +205,41 @@ impl Follower {
         }
     }
 
-    async fn open(&self) -> Result<Request, ClientError> {
+    async fn open(&self, followed: &mut HashSet<GroupId>) -> Result<Request, ClientError> {
+        Ok(Request::Open(v1::OpenStream {
+            mailbox_after_cursor: 0,
+            groups: self.not_followed(followed).await?,
+        }))
+    }
+
+    /// Follows the groups that came about since.
+    async fn follow_new(
+        &self,
+        followed: &mut HashSet<GroupId>,
+        requests: &mpsc::Sender<v1::StreamRequest>,
+    ) -> Result<(), End> {
+        for group in self.not_followed(followed).await? {
+            self.ask(requests, Request::Follow(group)).await?;
+        }
+        Ok(())
+    }
+
+    /// The groups that this device is in and does not follow yet; from now on it does.
+    async fn not_followed(
+        &self,
+        followed: &mut HashSet<GroupId>,
+    ) -> Result<Vec<v1::FollowGroup>, ClientError> {
         let mut groups = Vec::new();
         for group in self.client.groups().await? {
-            if matches!(group.standing, Standing::Member | Standing::Leaving) {
+            let is_in = matches!(group.standing, Standing::Member | Standing::Leaving);
+            // A group that is left and joined again is a new one to the service.
+            if !is_in {
+                followed.remove(&group.id);
+            } else if followed.insert(group.id) {
                 groups.push(self.follow(group.id).await?);
             }
         }
-        Ok(Request::Open(v1::OpenStream {
-            mailbox_after_cursor: 0,
-            groups,
-        }))
+        Ok(groups)
     }
 
     async fn follow(&self, id: GroupId) -> Result<v1::FollowGroup, ClientError> {

@@ -46,6 +46,7 @@ mod remote;
 mod roles;
 pub mod session;
 mod types;
+mod waiting;
 mod waits;
 
 pub use attachment::{AttachmentError, Progress};
@@ -69,3 +70,4 @@ pub use profile::ProfileChange;
 pub use reading::{Unread, UserReceipt};
 pub use recovery::{Recovery, RecoveryPhrase};
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};
+pub use waiting::{Waiting, WaitingId};

@@ -2,7 +2,7 @@
 
 use conclave_protocol::{GroupId, Sequence, UserId};
 
-use crate::{Client, ClientError, Entry, entropy::now};
+use crate::{Client, ClientError, Entry, entropy::now, session::Session};
 
 /// How much of a group its user has not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,17 @@ impl Client {
             return Ok(());
         }
         match self.go_on().await {
-            Ok(_) | Err(ClientError::Unreachable { .. } | ClientError::RateLimited(_)) => Ok(()),
+            // Whoever listens hears of what this came upon, such as a group that was joined.
+            Ok(events) => {
+                let keep = |session: &mut Session| {
+                    session.tell_later(events);
+                    Ok(())
+                };
+                self.session(keep).await?;
+                self.inner.grown.send_replace(());
+                Ok(())
+            }
+            Err(ClientError::Unreachable { .. } | ClientError::RateLimited(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

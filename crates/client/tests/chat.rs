@@ -206,6 +206,33 @@ async fn what_is_asked_while_the_server_is_away_happens_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_listed_until_it_has_landed_also_after_a_restart() {
+    let mut world = World::start().await;
+    let alice = world.person("alice").await;
+    let club = alice.create_group("club").await.unwrap();
+    world.stop_server().await;
+    let first = alice.keep(club, "first").await.unwrap();
+    let second = alice.keep(club, "second").await.unwrap();
+    let error = alice.landed(club, second).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    let home = alice.home().to_owned();
+    drop(alice);
+
+    let alice = Client::open(&home).unwrap();
+    let waiting = alice.waiting(club).await.unwrap();
+    let said: Vec<_> = waiting
+        .iter()
+        .map(|it| (it.id, it.message.body()))
+        .collect();
+    assert_eq!(said, [(first, "first"), (second, "second")]);
+    world.start_server().await;
+    let second = alice.landed(club, second).await.unwrap();
+    let first = alice.landed(club, first).await.unwrap();
+    assert!(first.sequence < second.sequence);
+    assert_eq!(alice.waiting(club).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_programs_share_a_home() {
     let world = World::start().await;
     let (people, group) = world.group(&["alice", "bob"]).await;

@@ -133,7 +133,8 @@ impl Tx<'_> {
             return Err(ClientError::OtherDigits);
         }
         self.sql.execute(
-            "UPDATE contacts SET identity_key = new_key, new_key = NULL WHERE user = ?",
+            "UPDATE contacts SET identity_key = new_key, compared_key = new_key, new_key = NULL
+             WHERE user = ?",
             [user.as_str()],
         )?;
         // Versions count anew under another key.
@@ -143,6 +144,31 @@ impl Tx<'_> {
         self.sql
             .execute("UPDATE resyncs SET at_millis = 0 WHERE is_due", [])?;
         self.remove_old_leaves(user)
+    }
+
+    /// Notes that a person has compared the digits of the key that counts for a user.
+    pub(crate) fn note_compared(&self, user: &UserId, digits: &str) -> Result<(), ClientError> {
+        if !same_digits(&self.safety_number(user)?, digits) {
+            return Err(ClientError::OtherDigits);
+        }
+        self.sql.execute(
+            "UPDATE contacts SET compared_key = identity_key WHERE user = ?",
+            [user.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// The users whose digits a person has compared, of the key that counts now.
+    pub(crate) fn compared_identities(&self) -> Result<Vec<UserId>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT user FROM contacts WHERE compared_key = identity_key ORDER BY user",
+        )?;
+        let users = query.query_map([], |row| row.get::<_, String>(0))?;
+        let mut compared = Vec::new();
+        for user in users {
+            compared.push(user?.parse()?);
+        }
+        Ok(compared)
     }
 
     /// Refuses what would be encrypted to somebody under a key that does not count.
@@ -253,9 +279,8 @@ mod tests {
         DeviceCertificate::issue(claims, &key)
     }
 
-    #[test]
-    fn another_identity_key_is_told_once_and_counts_when_its_digits_are_given() {
-        let mut local = Local::create(
+    fn alice() -> Local {
+        Local::create(
             Database::in_memory().unwrap(),
             &Registration::at("http://here"),
             "alice@here".parse().unwrap(),
@@ -263,7 +288,12 @@ mod tests {
             &[7; 32].into(),
             UnixMillis(0),
         )
-        .unwrap();
+        .unwrap()
+    }
+
+    #[test]
+    fn another_identity_key_is_told_once_and_counts_when_its_digits_are_given() {
+        let mut local = alice();
         let bob: UserId = "bob@here".parse().unwrap();
         let mut meet = |identity: u8| {
             let met = local.write(|tx| tx.meet([&certificate("bob@here", identity)].into_iter()));
@@ -286,5 +316,26 @@ mod tests {
         assert!(matches!(accept(&new), Err(ClientError::IdentityUnchanged)));
         let counts = |tx: &Tx<'_>| Ok((tx.safety_number(&bob)?, tx.changed_identities()?));
         assert_eq!(local.read(counts).unwrap(), (new, Vec::new()));
+        // Who accepts has compared.
+        let compared = local.read(|tx| tx.compared_identities()).unwrap();
+        assert_eq!(compared, [bob]);
+    }
+
+    #[test]
+    fn whose_digits_were_compared_is_kept_for_the_key_that_they_are_of() {
+        let mut local = alice();
+        let bob: UserId = "bob@here".parse().unwrap();
+        let refused = local.write(|tx| tx.note_compared(&bob, "1"));
+        assert!(matches!(refused, Err(ClientError::UnknownUser(_))));
+        let met = local.write(|tx| tx.meet([&certificate("bob@here", 1)].into_iter()));
+        met.unwrap();
+        let compared = |local: &mut Local| local.read(|tx| tx.compared_identities()).unwrap();
+        let refused = local.write(|tx| tx.note_compared(&bob, "1"));
+        assert!(matches!(refused, Err(ClientError::OtherDigits)));
+        assert_eq!(compared(&mut local), []);
+        let digits = local.read(|tx| tx.safety_number(&bob)).unwrap();
+        let noted = local.write(|tx| tx.note_compared(&bob, &digits.replace(' ', "")));
+        noted.unwrap();
+        assert_eq!(compared(&mut local), [bob]);
     }
 }

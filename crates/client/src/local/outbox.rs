@@ -343,6 +343,26 @@ impl Tx<'_> {
         Ok(self.first_item(group)?.is_some())
     }
 
+    /// The content of all that waits to be sent to a group, in order.
+    pub(crate) fn waiting_contents(
+        &self,
+        group: GroupId,
+    ) -> Result<Vec<(i64, Vec<u8>)>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT id, intent, request_id, key_packages, submission, completes FROM outbox
+             WHERE group_id = ? AND landed IS NULL AND failure IS NULL ORDER BY id",
+        )?;
+        let items = query.query_map([group.as_bytes()], item_from_row)?;
+        let mut contents = Vec::new();
+        for item in items {
+            let item = item?;
+            if let Intent::Send(content) = item.intent {
+                contents.push((item.id, content));
+            }
+        }
+        Ok(contents)
+    }
+
     pub(super) fn first_item(&self, group: GroupId) -> Result<Option<Item>, ClientError> {
         let mut query = self.sql.prepare_cached(
             "SELECT id, intent, request_id, key_packages, submission, completes FROM outbox

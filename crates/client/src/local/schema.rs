@@ -178,6 +178,11 @@ const SCHEMA_12: &str = "
     WHERE edited_millis IS NOT NULL;
 ";
 
+const SCHEMA_14: &str = "
+    -- The identity key of a user whose digits a person has compared.
+    ALTER TABLE contacts ADD COLUMN compared_key BLOB;
+";
+
 const SCHEMA_11: &str = "
     -- Devices that ask to be let in, by invitations that this one made.
     CREATE TABLE askers (

@@ -4,7 +4,7 @@
 use conclave_protocol::{Content, GroupId, Message, MessageId, Sequence, UnixMillis};
 
 use super::{IntentId, Session};
-use crate::{ClientError, Entry, EntryKind, Event, intent::Intent, local::Tx};
+use crate::{ClientError, Entry, EntryKind, Event, Waiting, WaitingId, intent::Intent, local::Tx};
 
 impl Session {
     /// Sends a message: a line of text, or what a [`Message`] says.
@@ -25,6 +25,22 @@ impl Session {
             };
             say(tx, group, &Content::Message(message))
         })
+    }
+
+    /// The messages of a group that wait in the outbox, in the order in which they go out.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn waiting(&mut self, group: GroupId) -> Result<Vec<Waiting>, ClientError> {
+        let contents = self.local.read(|tx| tx.waiting_contents(group))?;
+        let messages = contents.into_iter().filter_map(|(row, content)| {
+            let Content::Message(message) = Content::open(&content) else {
+                return None;
+            };
+            let id = WaitingId(row);
+            Some(Waiting { id, message })
+        });
+        Ok(messages.collect())
     }
 
     /// Puts another text in the place of a message's.
@@ -128,6 +144,16 @@ impl Session {
         let events = self.expire(now)?;
         self.news.extend(events);
         Ok(())
+    }
+
+    /// Keeps what happened while nobody listened, so that it is told with what comes next.
+    pub(crate) fn tell_later(&mut self, events: Vec<Event>) {
+        self.news.extend(events);
+    }
+
+    /// What was kept to be told.
+    pub(crate) fn take_news(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.news)
     }
 
     /// When the next message's time will be over.

@@ -246,6 +246,23 @@ impl Session {
         Ok(())
     }
 
+    /// Notes that a person has compared these digits with a user: they have to be those of
+    /// [`Self::safety_number`].
+    ///
+    /// # Errors
+    /// [`ClientError::OtherDigits`], [`ClientError::UnknownUser`].
+    pub fn note_compared(&mut self, user: &UserId, digits: &str) -> Result<(), ClientError> {
+        self.local.write(|tx| tx.note_compared(user, digits))
+    }
+
+    /// The users whose digits a person has compared, under the key that counts now.
+    ///
+    /// # Errors
+    /// [`ClientError::Database`].
+    pub fn compared_identities(&mut self) -> Result<Vec<UserId>, ClientError> {
+        self.local.read(|tx| tx.compared_identities())
+    }
+
     /// 60 digits that all members see alike who see the same users, devices and keys in the group.
     ///
     /// # Errors
