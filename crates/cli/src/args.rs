@@ -6,9 +6,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 mod account;
+mod chat;
 mod server;
 
 pub(crate) use account::{Account, Device, Invite, Recovery};
+pub(crate) use chat::Chat;
 pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
 /// End-to-end encrypted messaging for very large groups.
@@ -64,6 +66,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
     },
+    /// Chat in the full screen; where this home has no account yet, it is asked for there
+    Chat(Chat),
     /// Show whose home this is
     Whoami,
     /// Create groups and change who is in them
@@ -428,7 +432,7 @@ pub(crate) struct Named {
 }
 
 /// A time as people write it: a number and s, m, h or d.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     let parsed = units.iter().find_map(|(unit, seconds)| {
         let number: u32 = text.strip_suffix(*unit)?.parse().ok()?;

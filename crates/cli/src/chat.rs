@@ -112,10 +112,8 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
         Group::Fingerprint { group } => {
             let (group, synced) = find(&client, &group).await?;
             let digits = client.roster_fingerprint(group.id).await?;
-            output.show(
-                &digits,
-                &json!({ "group": group.id.to_string(), "digits": digits }),
-            )?;
+            let value = json!({ "group": group.id.to_string(), "digits": digits });
+            output.show(&digits, &value)?;
             synced?;
         }
         Group::Update { group } => {

@@ -17,6 +17,7 @@ mod reading;
 mod recovery;
 mod roles;
 mod serve;
+mod tui;
 mod verify;
 
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             let registration = chat::registration(server, ca, code)?;
             chat::register(&args.home, &name, &registration, output).await
         }
+        Command::Chat(chat) => tui::run(&args.home, chat).await,
         Command::Whoami => chat::whoami(&args.home, output),
         Command::Group { command } => chat::group(&args.home, command, output).await,
         Command::Invite { command } => invite::run(&args.home, command, output).await,

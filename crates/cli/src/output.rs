@@ -116,7 +116,7 @@ pub(crate) fn short(user: &UserId, own_domain: &str) -> String {
 }
 
 /// Characters that reorder what stands around them, so that a line seems to say something else.
-fn is_bidi_control(c: char) -> bool {
+pub(crate) fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use conclave_client::{Client, Sequence};
+use conclave_client::{Client, GroupId, Sequence};
 use serde_json::json;
 
 use crate::{
@@ -46,6 +46,21 @@ pub(crate) async fn export(
 ) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let (group, _) = find(&client, group).await?;
+    let count = write_history(&client, group.id, to).await?;
+    let value = json!({ "group": group.id.to_string(), "file": to, "entries": count });
+    output.show(
+        &format!("wrote {count} entries to {}", to.display()),
+        &value,
+    )?;
+    Ok(())
+}
+
+/// Writes a group's history to a file that does not exist yet, and says of how many entries.
+pub(crate) async fn write_history(
+    client: &Client,
+    group: GroupId,
+    to: &Path,
+) -> anyhow::Result<u64> {
     let failed = || format!("can't write {}", to.display());
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -55,7 +70,7 @@ pub(crate) async fn export(
     let mut file = BufWriter::new(options.open(to).with_context(failed)?);
     let (mut after, mut count) = (Sequence(0), 0_u64);
     loop {
-        let entries = client.history(group.id, after, HISTORY_PAGE).await?;
+        let entries = client.history(group, after, HISTORY_PAGE).await?;
         let Some(last) = entries.last() else { break };
         after = last.sequence;
         for entry in &entries {
@@ -64,12 +79,7 @@ pub(crate) async fn export(
         }
     }
     file.flush().with_context(failed)?;
-    let value = json!({ "group": group.id.to_string(), "file": to, "entries": count });
-    output.show(
-        &format!("wrote {count} entries to {}", to.display()),
-        &value,
-    )?;
-    Ok(())
+    Ok(count)
 }
 
 pub(crate) async fn mute(

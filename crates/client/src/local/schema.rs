@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 14;
+const SCHEMA_VERSION: u32 = 15;
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -178,7 +178,7 @@ const SCHEMA_12: &str = "
     WHERE edited_millis IS NOT NULL;
 ";
 
-const SCHEMA_14: &str = "
+const SCHEMA_15: &str = "
     -- The identity key of a user whose digits a person has compared.
     ALTER TABLE contacts ADD COLUMN compared_key BLOB;
 ";
@@ -446,7 +446,7 @@ fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     // Each brings the schema from the version of its place to the next.
     let migrations = [
         SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-        SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14,
+        SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15,
     ];
     let missing = migrations.get(version as usize..);
     for migration in missing.ok_or(ClientError::NewerHome)? {
