@@ -9,7 +9,7 @@ mod account;
 mod chat;
 mod server;
 
-pub(crate) use account::{Account, Device, Invite, Recovery};
+pub(crate) use account::{Account, Device, Invite, Passphrase, Recovery};
 pub(crate) use chat::Chat;
 pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
@@ -37,6 +37,17 @@ pub(crate) struct Args {
         value_hint = ValueHint::DirPath
     )]
     pub(crate) home: PathBuf,
+
+    /// File whose first line is the home's passphrase, or the one that a new home gets; without it,
+    /// `CONCLAVE_PASSPHRASE` is taken, or the passphrase is asked for
+    #[arg(
+        long,
+        global = true,
+        env = "CONCLAVE_PASSPHRASE_FILE",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
+    pub(crate) passphrase_file: Option<PathBuf>,
 
     /// Print data as JSON, one object a line
     #[arg(long, global = true)]
@@ -89,6 +100,11 @@ pub(crate) enum Command {
     Device {
         #[command(subcommand)]
         command: Device,
+    },
+    /// Choose the passphrase that your home is encrypted under, or have none
+    Passphrase {
+        #[command(subcommand)]
+        command: Passphrase,
     },
     /// Write your identity key down, so that you can come back when every device is lost
     Recovery {

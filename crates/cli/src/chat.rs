@@ -1,10 +1,10 @@
 //! The commands of a person who chats.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use conclave_client::{
-    Client, ClientError, Event, Group as ClientGroup, GroupId, Receipt, Registration, Role,
+    Client, ClientError, Event, Group as ClientGroup, GroupId, Home, Receipt, Registration, Role,
     Sequence, Standing, UserId,
 };
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::{
     args::{Group, Read},
     bulk,
     output::{Output, printable, short, warning},
-    profile, roles, verify,
+    passphrase, profile, roles, verify,
 };
 
 /// Entries that are read from the local history at once.
@@ -36,7 +36,7 @@ pub(crate) fn registration(
 }
 
 pub(crate) async fn register(
-    home: &Path,
+    home: &Home,
     name: &str,
     registration: &Registration,
     output: &Output,
@@ -46,17 +46,18 @@ pub(crate) async fn register(
     output.show(&text, &identity(&client))?;
     output
         .remark("`conclave recovery show` has words to write down, should you lose this device")?;
+    passphrase::remark(home, output)?;
     Ok(())
 }
 
-pub(crate) fn whoami(home: &Path, output: &Output) -> anyhow::Result<()> {
+pub(crate) fn whoami(home: &Home, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let text = format!("{} on device {}", client.user(), client.device());
     output.show(&text, &identity(&client))?;
     Ok(())
 }
 
-pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn group(home: &Home, command: Group, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     match command {
         Group::Create { name } => {
@@ -99,10 +100,8 @@ pub(crate) async fn group(home: &Path, command: Group, output: &Output) -> anyho
             let (group, _) = find(&client, &group).await?;
             client.delete_group(group.id).await?;
             let text = "deleted; what you read stays here";
-            output.show(
-                text,
-                &json!({ "group": group.id.to_string(), "deleted": true }),
-            )?;
+            let value = json!({ "group": group.id.to_string(), "deleted": true });
+            output.show(text, &value)?;
         }
         Group::Members { group } => {
             let (group, synced) = find(&client, &group).await?;
@@ -142,7 +141,7 @@ async fn leave(
     Ok(())
 }
 
-pub(crate) async fn read(home: &Path, read: &Read, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn read(home: &Home, read: &Read, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let (group, synced) = find(&client, &read.group).await?;
     let mut id = group.id;

@@ -1,9 +1,7 @@
 //! The commands about a person's devices.
 
-use std::path::Path;
-
 use anyhow::bail;
-use conclave_client::{Client, DeviceId, Event, GroupId};
+use conclave_client::{Client, DeviceId, Event, GroupId, Home};
 use serde_json::json;
 
 use crate::{
@@ -11,9 +9,10 @@ use crate::{
     chat::{registration, sync},
     message::{bar, show},
     output::{Output, printable},
+    passphrase,
 };
 
-pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn run(home: &Home, command: Device, output: &Output) -> anyhow::Result<()> {
     match command {
         Device::List => list(home, output).await,
         Device::Code { qr } => {
@@ -44,6 +43,7 @@ pub(crate) async fn run(home: &Path, command: Device, output: &Output) -> anyhow
             let device = client.device().to_string();
             let value = json!({ "user": client.user().as_str(), "device": device });
             output.show(&text, &value)?;
+            passphrase::remark(home, output)?;
             Ok(())
         }
         Device::Revoke { device } => {
@@ -119,7 +119,7 @@ async fn move_history(client: &Client) -> anyhow::Result<Vec<(GroupId, usize)>> 
     Ok(came.collect())
 }
 
-async fn list(home: &Path, output: &Output) -> anyhow::Result<()> {
+async fn list(home: &Home, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     // Where the server is away, what is known here is shown.
     let synced = sync(&client).await;

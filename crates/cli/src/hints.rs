@@ -30,10 +30,6 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::NoKeyPackages(_) => {
             "Their devices publish new ones the next time they are online."
         }
-        ClientError::Database(_) => {
-            "The file client.db in the home folder is damaged or no database. Restore it, or move \
-             it away and register under another name."
-        }
         ClientError::LinkCode => {
             "The new device shows its code with `conclave device code`; your first device answers \
              with `conclave device link CODE`, and the new one takes that with `conclave device join`."
@@ -65,6 +61,29 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::IdentityChanged(_) => {
             "They registered anew, or somebody pretends to be them. `conclave verify USER` shows the \
              digits to compare; until you accept the new key, you can read on, remove them and leave."
+        }
+        error => return of_home(error),
+    })
+}
+
+/// Where it is about the home and what opens it.
+fn of_home(error: &ClientError) -> Option<&'static str> {
+    Some(match error {
+        ClientError::Locked => {
+            "Where nobody can be asked, --passphrase-file FILE or CONCLAVE_PASSPHRASE gives it."
+        }
+        ClientError::WrongPassphrase => {
+            "Nothing was changed. Without its passphrase nobody can open this home, whoever runs the \
+             server included."
+        }
+        ClientError::NotLocked => "`conclave passphrase set` gives it one; else pass none.",
+        ClientError::LockDamaged => {
+            "Restore client.key from a copy of the folder. If there is none, move the folder away and \
+             come back with `conclave recover`."
+        }
+        ClientError::Database(_) => {
+            "The file client.db in the home folder is damaged or no database. Restore it, or move \
+             it away and register under another name."
         }
         _ => return None,
     })

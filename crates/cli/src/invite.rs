@@ -1,9 +1,9 @@
 //! The commands about invitations, and about the end of an account.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::bail;
-use conclave_client::{Client, GroupId};
+use conclave_client::{Client, GroupId, Home};
 use serde_json::json;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     output::{Output, printable, short},
 };
 
-pub(crate) async fn run(home: &Path, command: Invite, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn run(home: &Home, command: Invite, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     match command {
         Invite::Create { group, days } => {
@@ -45,7 +45,7 @@ pub(crate) async fn run(home: &Path, command: Invite, output: &Output) -> anyhow
     Ok(())
 }
 
-pub(crate) async fn account(home: &Path, command: &Account, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn account(home: &Home, command: &Account, output: &Output) -> anyhow::Result<()> {
     let Account::Delete { name } = command;
     let client = Client::open(home)?;
     if client.user_named(name)? != *client.user() {

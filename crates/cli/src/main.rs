@@ -11,6 +11,7 @@ mod hints;
 mod invite;
 mod message;
 mod output;
+mod passphrase;
 mod profile;
 mod qr;
 mod reading;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, Device},
     output::Output,
 };
 
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
+    let file = args.passphrase_file.as_deref();
+    let home = || passphrase::home(&args.home, file);
+    let new_home = || passphrase::new_home(&args.home, file);
     match args.command {
         Command::Serve(serve) => serve::run(serve, output).await,
         Command::Demo(demo) => demo::run(demo).await,
@@ -70,25 +74,25 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             code,
         } => {
             let registration = chat::registration(server, ca, code)?;
-            chat::register(&args.home, &name, &registration, output).await
+            chat::register(&new_home()?, &name, &registration, output).await
         }
-        Command::Chat(chat) => tui::run(&args.home, chat).await,
-        Command::Whoami => chat::whoami(&args.home, output),
-        Command::Group { command } => chat::group(&args.home, command, output).await,
-        Command::Invite { command } => invite::run(&args.home, command, output).await,
-        Command::Account { command } => invite::account(&args.home, &command, output).await,
-        Command::Device { command } => device::run(&args.home, command, output).await,
+        Command::Chat(chat) => tui::run(&home()?, chat).await,
+        Command::Whoami => chat::whoami(&home()?, output),
+        Command::Group { command } => chat::group(&home()?, command, output).await,
+        Command::Invite { command } => invite::run(&home()?, command, output).await,
+        Command::Account { command } => invite::account(&home()?, &command, output).await,
+        Command::Device { command } => {
+            let is_new = matches!(command, Device::Code { .. });
+            let home = if is_new { new_home()? } else { home()? };
+            device::run(&home, command, output).await
+        }
+        Command::Passphrase { command } => passphrase::run(&home()?, &command, output),
         Command::Verify {
             user,
-            accept_new_key: None,
+            accept_new_key: digits,
             qr,
-        } => verify::show(&args.home, &user, qr, output).await,
-        Command::Verify {
-            user,
-            accept_new_key: Some(digits),
-            ..
-        } => verify::accept(&args.home, &user, &digits, output).await,
-        Command::Recovery { command } => recovery::run(&args.home, &command, output).await,
+        } => verify::run(&home()?, &user, digits.as_deref(), qr, output).await,
+        Command::Recovery { command } => recovery::run(&home()?, &command, output).await,
         Command::Recover {
             name,
             server,
@@ -97,30 +101,30 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             revoke_others,
         } => {
             let registration = chat::registration(server, ca, code)?;
-            recovery::recover(&args.home, name, &registration, revoke_others, output).await
+            recovery::recover(&new_home()?, name, &registration, revoke_others, output).await
         }
-        Command::Send(send) => message::send(&args.home, &send, output).await,
+        Command::Send(send) => message::send(&home()?, &send, output).await,
         Command::React {
             message,
             reaction,
             withdraw,
-        } => message::react(&args.home, &message, &reaction, withdraw, output).await,
-        Command::Edit { message, text } => message::edit(&args.home, &message, &text, output).await,
+        } => message::react(&home()?, &message, &reaction, withdraw, output).await,
+        Command::Edit { message, text } => message::edit(&home()?, &message, &text, output).await,
         Command::Search {
             words,
             group,
             limit,
-        } => reading::search(&args.home, &words, group.as_deref(), limit, output).await,
-        Command::Export { group, to } => reading::export(&args.home, &group, &to, output).await,
-        Command::Mute { group, undo } => reading::mute(&args.home, &group, !undo, output).await,
-        Command::Block { user, undo } => reading::block(&args.home, &user, !undo, output).await,
-        Command::Receipts { choice } => reading::receipts(&args.home, choice, output).await,
+        } => reading::search(&home()?, &words, group.as_deref(), limit, output).await,
+        Command::Export { group, to } => reading::export(&home()?, &group, &to, output).await,
+        Command::Mute { group, undo } => reading::mute(&home()?, &group, !undo, output).await,
+        Command::Block { user, undo } => reading::block(&home()?, &user, !undo, output).await,
+        Command::Receipts { choice } => reading::receipts(&home()?, choice, output).await,
         Command::Download {
             message,
             number,
             to,
-        } => message::download(&args.home, &message, number, to, output).await,
-        Command::Delete { message } => message::delete(&args.home, &message, output).await,
-        Command::Read(read) => chat::read(&args.home, &read, output).await,
+        } => message::download(&home()?, &message, number, to, output).await,
+        Command::Delete { message } => message::delete(&home()?, &message, output).await,
+        Command::Read(read) => chat::read(&home()?, &read, output).await,
     }
 }

@@ -1,9 +1,9 @@
 //! The commands about single messages.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use conclave_client::{Client, ClientError, Group, Message, Posted, Progress, Receipt};
+use conclave_client::{Client, ClientError, Group, Home, Message, Posted, Progress, Receipt};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::{
     output::{Output, printable},
 };
 
-pub(crate) async fn send(home: &Path, send: &Send, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn send(home: &Home, send: &Send, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     // Where the server is away, the group may be known all the same, and the text is kept.
     let (group, _) = find(&client, &send.group).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn send(home: &Path, send: &Send, output: &Output) -> anyhow::R
 }
 
 pub(crate) async fn react(
-    home: &Path,
+    home: &Home,
     message: &Named,
     reaction: &str,
     withdraw: bool,
@@ -55,7 +55,7 @@ pub(crate) async fn react(
 }
 
 pub(crate) async fn edit(
-    home: &Path,
+    home: &Home,
     message: &Named,
     text: &str,
     output: &Output,
@@ -66,7 +66,7 @@ pub(crate) async fn edit(
     Ok(())
 }
 
-pub(crate) async fn delete(home: &Path, message: &Named, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn delete(home: &Home, message: &Named, output: &Output) -> anyhow::Result<()> {
     let (client, group, posted) = open(home, message).await?;
     let receipt = client.delete(group.id, posted.id).await?;
     output.show("deleted", &landed(group.id, receipt))?;
@@ -74,7 +74,7 @@ pub(crate) async fn delete(home: &Path, message: &Named, output: &Output) -> any
 }
 
 pub(crate) async fn download(
-    home: &Path,
+    home: &Home,
     message: &Named,
     number: usize,
     to: Option<PathBuf>,
@@ -110,7 +110,7 @@ pub(crate) fn show(bar: &ProgressBar, progress: Progress) {
     bar.set_position(progress.done);
 }
 
-async fn open(home: &Path, message: &Named) -> anyhow::Result<(Client, Group, Posted)> {
+async fn open(home: &Home, message: &Named) -> anyhow::Result<(Client, Group, Posted)> {
     let client = Client::open(home)?;
     let (group, _) = find(&client, &message.group).await?;
     let posted = named(&client, &group, &message.message).await?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use conclave_client::{Client, GroupId, Sequence};
+use conclave_client::{Client, GroupId, Home, Sequence};
 use serde_json::json;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) async fn search(
-    home: &Path,
+    home: &Home,
     words: &str,
     group: Option<&str>,
     limit: usize,
@@ -39,7 +39,7 @@ pub(crate) async fn search(
 }
 
 pub(crate) async fn export(
-    home: &Path,
+    home: &Home,
     group: &str,
     to: &Path,
     output: &Output,
@@ -83,7 +83,7 @@ pub(crate) async fn write_history(
 }
 
 pub(crate) async fn mute(
-    home: &Path,
+    home: &Home,
     group: &str,
     muted: bool,
     output: &Output,
@@ -101,7 +101,7 @@ pub(crate) async fn mute(
 }
 
 pub(crate) async fn block(
-    home: &Path,
+    home: &Home,
     user: &str,
     blocked: bool,
     output: &Output,
@@ -119,7 +119,7 @@ pub(crate) async fn block(
 }
 
 pub(crate) async fn receipts(
-    home: &Path,
+    home: &Home,
     choice: Option<Choice>,
     output: &Output,
 ) -> anyhow::Result<()> {

@@ -1,26 +1,29 @@
 //! The recovery phrase, and coming back with it.
 
-use std::{
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
-    path::Path,
-};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use conclave_client::{Client, Recovery as With, RecoveryPhrase, Registration};
+use conclave_client::{Client, Home, Recovery as With, RecoveryPhrase, Registration};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::{
     args::Recovery,
     chat::sync,
     output::{Output, warning},
+    passphrase,
 };
 
 /// Words in one line of a phrase.
 const WORDS_IN_LINE: usize = 4;
 
+/// Room for a phrase as it is read, so that no copy stays behind where it would have to grow: more
+/// than anybody writes in 24 words of at most eight letters.
+const PHRASE_ROOM_BYTES: usize = 1024;
+
 /// Words in a phrase: reading ends with the last of them.
 const WORDS: usize = 24;
 
-pub(crate) async fn run(home: &Path, command: &Recovery, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn run(home: &Home, command: &Recovery, output: &Output) -> anyhow::Result<()> {
     match command {
         Recovery::Show => {
             let phrase = Client::open(home)?.recovery_phrase().await?;
@@ -37,7 +40,7 @@ pub(crate) async fn run(home: &Path, command: &Recovery, output: &Output) -> any
 
 /// Makes a device that takes the place of lost ones.
 pub(crate) async fn recover(
-    home: &Path,
+    home: &Home,
     name: String,
     registration: &Registration,
     revokes_others: bool,
@@ -57,6 +60,7 @@ pub(crate) async fn recover(
     output.remark(&format!(
         "you are back in {groups} groups; `conclave group list` shows them"
     ))?;
+    passphrase::remark(home, output)?;
     Ok(())
 }
 
@@ -75,9 +79,9 @@ fn ask() -> anyhow::Result<RecoveryPhrase> {
         let mut stream = io::stderr().lock();
         writeln!(stream, "Your recovery phrase, {WORDS} words:")?;
     }
-    let mut text = String::new();
+    let mut text = Zeroizing::new(String::with_capacity(PHRASE_ROOM_BYTES));
     for line in io::stdin().lock().lines() {
-        text.push_str(&line?);
+        text.push_str(&Zeroizing::new(line?));
         text.push('\n');
         if words_in(&text) >= WORDS {
             break;

@@ -1,8 +1,6 @@
 //! Seeing that nobody stands between two users, and accepting a key that has changed.
 
-use std::path::Path;
-
-use conclave_client::{Client, UserId};
+use conclave_client::{Client, Home, UserId};
 use serde_json::json;
 
 use crate::{
@@ -10,9 +8,23 @@ use crate::{
     output::{Output, short, warning},
 };
 
+/// Shows digits, or accepts those that were compared.
+pub(crate) async fn run(
+    home: &Home,
+    user: &str,
+    accepted: Option<&str>,
+    qr: bool,
+    output: &Output,
+) -> anyhow::Result<()> {
+    match accepted {
+        None => show(home, user, qr, output).await,
+        Some(digits) => accept(home, user, digits, output).await,
+    }
+}
+
 /// What a user compares with another. Of one who has another key than before, the digits that count
 /// come first, those of the other key last.
-pub(crate) async fn show(home: &Path, user: &str, qr: bool, output: &Output) -> anyhow::Result<()> {
+async fn show(home: &Home, user: &str, qr: bool, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let user = client.user_named(user)?;
     let digits = client.safety_number(&user).await?;
@@ -32,12 +44,7 @@ pub(crate) async fn show(home: &Path, user: &str, qr: bool, output: &Output) -> 
 }
 
 /// Has a user's new key count.
-pub(crate) async fn accept(
-    home: &Path,
-    user: &str,
-    digits: &str,
-    output: &Output,
-) -> anyhow::Result<()> {
+async fn accept(home: &Home, user: &str, digits: &str, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     let user = client.user_named(user)?;
     client.accept_identity(&user, digits).await?;

@@ -15,6 +15,8 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Packag
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("crypto", &[]),
+    // SQLCipher's cryptography, by the name that its build asks for.
+    ("openssl-sys", &[]),
     ("mls-public", &["crypto"]),
     ("mls-member", &["mls-public", "crypto"]),
     ("conformance", &["crypto", "mls-public", "mls-member"]),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tonic::Code;
 
 use crate::{
-    ClientError, Entry, Event, Events, Group, Member, Receipt, Registration, Standing,
+    ClientError, Entry, Event, Events, Group, Home, Member, Receipt, Registration, Standing,
     entropy::{now, random, seed},
     local::user_named,
     remote::{self, Remote},
@@ -43,12 +43,17 @@ pub(crate) struct Inner {
 }
 
 impl Client {
-    /// Registers a new user with its first device at a server, and keeps its state in `home`.
+    /// Registers a new user with its first device at a server, and keeps its state in `home`, under
+    /// the passphrase that it names, if any.
     ///
     /// # Errors
-    /// [`ClientError::AlreadyRegistered`], [`ClientError::NameTaken`],
-    /// [`ClientError::Unreachable`]. A registration that was cut off can be made again.
-    pub async fn register(home: &Path, name: &str, server: &str) -> Result<Self, ClientError> {
+    /// [`ClientError::AlreadyRegistered`], [`ClientError::NameTaken`], [`ClientError::Unreachable`],
+    /// and for a home that is there already those of [`Self::open`]. A registration that was cut off can be made again.
+    pub async fn register(
+        home: impl Into<Home>,
+        name: &str,
+        server: &str,
+    ) -> Result<Self, ClientError> {
         Self::register_with(home, name, &Registration::at(server)).await
     }
 
@@ -57,14 +62,15 @@ impl Client {
     /// # Errors
     /// Those of [`Self::register`], [`ClientError::Authority`] and [`ClientError::CodeRefused`].
     pub async fn register_with(
-        home: &Path,
+        home: impl Into<Home>,
         name: &str,
         registration: &Registration,
     ) -> Result<Self, ClientError> {
-        let server_name = server_name(home, name, registration).await?;
-        let database = Database::create(home)?;
+        let home = home.into();
+        let server_name = server_name(&home, name, registration).await?;
+        let database = Database::create(&home)?;
         let session = Session::create(database, registration, &server_name, name, &seed(), now())?;
-        Self::new(home, session)?
+        Self::new(home.folder(), session)?
             .introduced(registration.code.is_some())
             .await
     }
@@ -82,16 +88,20 @@ impl Client {
         Ok(self)
     }
 
-    /// Opens the home of a registered device. Needs no network.
+    /// Opens the home of a registered device. Needs no network. With a passphrase, it takes a moment
+    /// and 64 MiB of memory.
     ///
     /// # Errors
-    /// [`ClientError::NotRegistered`], [`ClientError::Database`].
-    pub fn open(home: &Path) -> Result<Self, ClientError> {
-        let session = Session::open(Database::open(home)?, &seed())?;
+    /// [`ClientError::NotRegistered`], [`ClientError::Locked`], [`ClientError::WrongPassphrase`],
+    /// [`ClientError::NotLocked`], [`ClientError::LockDamaged`], [`ClientError::HomeInUse`],
+    /// [`ClientError::NewerHome`], [`ClientError::Database`].
+    pub fn open(home: impl Into<Home>) -> Result<Self, ClientError> {
+        let home = home.into();
+        let session = Session::open(Database::open(&home)?, &seed())?;
         if !session.is_registered() {
             return Err(ClientError::NotRegistered);
         }
-        Self::new(home, session)
+        Self::new(home.folder(), session)
     }
 
     pub(crate) fn new(home: &Path, session: Session) -> Result<Self, ClientError> {
@@ -434,7 +444,6 @@ impl Client {
     }
 
     /// Follows everything that happens, as it happens, until the [`Events`] are dropped.
-    #[must_use]
     pub fn events(&self) -> Events {
         Events::follow(self.clone())
     }
@@ -473,7 +482,7 @@ impl Client {
 
 /// The name of the server where somebody is about to be registered in a home.
 pub(crate) async fn server_name(
-    home: &Path,
+    home: &Home,
     name: &str,
     registration: &Registration,
 ) -> Result<String, ClientError> {

@@ -1,11 +1,9 @@
 //! The devices of a user, for an application: linking another one, listing and revoking them.
 
-use std::path::Path;
-
 use conclave_protocol::DeviceId;
 
 use crate::{
-    Client, ClientError, Recovery, RecoveryPhrase, Registration,
+    Client, ClientError, Home, Recovery, RecoveryPhrase, Registration,
     client::server_name,
     entropy::{now, seed},
     session::{Database, Session},
@@ -17,7 +15,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::AlreadyRegistered`], [`ClientError::Database`].
-    pub fn begin_link(home: &Path) -> Result<String, ClientError> {
+    pub fn begin_link(home: impl Into<Home>) -> Result<String, ClientError> {
         Session::begin_link(&Database::create(home)?, &seed())
     }
 
@@ -66,12 +64,13 @@ impl Client {
     /// [`ClientError::OtherPhrase`] where the name belongs to another identity key, and those of
     /// [`Self::register_with`].
     pub async fn recover(
-        home: &Path,
+        home: impl Into<Home>,
         registration: &Registration,
         recovery: &Recovery,
     ) -> Result<Self, ClientError> {
-        let server_name = server_name(home, &recovery.name, registration).await?;
-        let database = Database::create(home)?;
+        let home = home.into();
+        let server_name = server_name(&home, &recovery.name, registration).await?;
+        let database = Database::create(&home)?;
         let session = Session::recover(
             database,
             registration,
@@ -80,7 +79,7 @@ impl Client {
             &seed(),
             now(),
         )?;
-        let client = Self::new(home, session)?;
+        let client = Self::new(home.folder(), session)?;
         match client.introduced(registration.code.is_some()).await {
             Err(ClientError::NameTaken(name)) => Err(ClientError::OtherPhrase(name)),
             introduced => introduced,
@@ -93,13 +92,14 @@ impl Client {
     /// [`ClientError::LinkCode`], [`ClientError::AlreadyRegistered`], and those of
     /// [`Self::register_with`].
     pub async fn finish_link(
-        home: &Path,
+        home: impl Into<Home>,
         registration: &Registration,
         answer: &str,
     ) -> Result<Self, ClientError> {
-        let database = Database::open(home)?;
+        let home = home.into();
+        let database = Database::open(&home)?;
         let session = Session::finish_link(database, registration, answer, &seed())?;
-        Self::new(home, session)?
+        Self::new(home.folder(), session)?
             .introduced(registration.code.is_some())
             .await
     }

@@ -21,6 +21,26 @@ pub enum ClientError {
     /// A later version of the program wrote this home.
     #[error("a newer version of Conclave wrote this home; use that version")]
     NewerHome,
+    /// The home takes a passphrase, and none was given.
+    #[error("this home is locked: it takes its passphrase")]
+    Locked,
+    /// The passphrase is not the home's.
+    #[error("this is not the passphrase of this home")]
+    WrongPassphrase,
+    /// A passphrase was given for a home that has none.
+    #[error("this home has no passphrase: whoever can read the folder can read all of it")]
+    NotLocked,
+    /// The file that holds the key of the home is damaged or gone.
+    #[error("client.key in the home folder is damaged or missing; without it nothing can be read")]
+    LockDamaged,
+    /// A passphrase is empty, or too long to be one.
+    #[error("a passphrase has between 1 and 1024 bytes")]
+    Passphrase,
+    /// An earlier version of the program has the home open, so that it can't be taken over.
+    #[error(
+        "another program uses this home, which an earlier version wrote; end that program first"
+    )]
+    HomeInUse,
     /// The local database can't be used.
     #[error("the local database can't be used: {0}")]
     Database(#[from] rusqlite::Error),

@@ -135,14 +135,6 @@ impl Client {
             })
         });
         self.inner.remote.delete_user(request.await?).await?;
-        for name in ["client.db", "client.db-wal", "client.db-shm"] {
-            match std::fs::remove_file(self.home().join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        Ok(crate::local::delete(self.home())?)
     }
 }

@@ -12,7 +12,7 @@
 //! # async fn example() -> Result<(), conclave_client::ClientError> {
 //! use conclave_client::Client;
 //!
-//! let alice = Client::register("alice".as_ref(), "alice", "http://127.0.0.1:4400").await?;
+//! let alice = Client::register("alice", "alice", "http://127.0.0.1:4400").await?;
 //! let club = alice.create_group("club").await?;
 //! alice.add(club, &[alice.user_named("bob")?]).await?;
 //! alice.send(club, "hello").await?;
@@ -29,6 +29,7 @@ mod entropy;
 mod error;
 mod events;
 mod fingerprint;
+mod home;
 mod intent;
 mod invitations;
 mod linking;
@@ -58,6 +59,7 @@ pub use conclave_protocol::{
 };
 pub use error::ClientError;
 pub use events::Events;
+pub use home::{Home, HomeState, Passphrase};
 #[doc(hidden)]
 pub use intent::outbox_row_holds;
 pub use invitations::Asker;

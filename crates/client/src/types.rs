@@ -1,13 +1,13 @@
 //! What the library shows an application.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use conclave_protocol::{DeviceId, GroupId, Permissions, Role, Sequence, UnixMillis, UserId};
 
 use crate::{Asker, Posted};
 
 /// Where to register, and what the server asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Registration {
     /// The server's address: `https://` with or `http://` without encryption.
     pub server: String,
@@ -16,6 +16,17 @@ pub struct Registration {
     pub authority: Option<String>,
     /// The code that the server asks for, where it does.
     pub code: Option<String>,
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.as_ref().map(|_| "redacted");
+        f.debug_struct("Registration")
+            .field("server", &self.server)
+            .field("authority", &self.authority)
+            .field("code", &code)
+            .finish()
+    }
 }
 
 impl Registration {

@@ -9,12 +9,13 @@ use std::{path::Path, time::Duration};
 
 use conclave_client::{
     EntryKind, GroupId, Standing, UserId,
-    session::{Call, Database, Reply, Session},
+    session::{Call, Reply, Session},
 };
 use conclave_protocol::{
     CommitReport, DeviceId, Epoch, ReportedCommit, Sequence, SigningKey, Successor, SuccessorVote,
 };
 use conclave_rpc::v1;
+use rusqlite::Connection;
 use table::{Answer, Table};
 
 /// The last Commit of a group, as who sits there reads it.
@@ -41,8 +42,10 @@ struct Liar {
 
 impl Liar {
     fn sit_down(table: &mut Table, name: &str, home: &Path) -> Self {
-        let seat = table.sit_down_with(name, Database::create(home).unwrap());
-        let database = rusqlite::Connection::open(home.join("client.db")).unwrap();
+        // Without encryption, so that the key can be read out.
+        let open = || Connection::open(home.join("client.db")).unwrap();
+        let seat = table.sit_down_with(name, open().try_into().unwrap());
+        let database = open();
         let query = "SELECT signature_seed FROM account";
         let seed: [u8; 32] = database.query_row(query, [], |row| row.get(0)).unwrap();
         let key = SigningKey::from_seed(&seed);

@@ -156,7 +156,7 @@ async fn a_bad_line_loses_nothing_and_doubles_nothing() {
             Ok(bob) => break bob,
             Err(ClientError::Unreachable { .. }) => {}
             Err(ClientError::AlreadyRegistered(_)) => {
-                break Client::open(&world.home("bob")).unwrap();
+                break Client::open(world.home("bob")).unwrap();
             }
             Err(other) => panic!("{other}"),
         }
@@ -198,7 +198,7 @@ async fn what_is_asked_while_the_server_is_away_happens_later() {
         let error = people[0].send(group, text).await.unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     }
-    let reopened = Client::open(&world.home("alice")).unwrap();
+    let reopened = Client::open(world.home("alice")).unwrap();
     world.start_server().await;
     reopened.sync().await.unwrap();
     people[1].sync().await.unwrap();
@@ -236,7 +236,7 @@ async fn what_is_kept_is_listed_until_it_has_landed_also_after_a_restart() {
 async fn two_programs_share_a_home() {
     let world = World::start().await;
     let (people, group) = world.group(&["alice", "bob"]).await;
-    let other = Client::open(&world.home("alice")).unwrap();
+    let other = Client::open(world.home("alice")).unwrap();
     let (first, second) = (people[0].clone(), other.clone());
     let send = |client: Client, word: &'static str| async move {
         for number in 0..10 {
@@ -259,7 +259,7 @@ async fn two_programs_share_a_home() {
 async fn who_follows_hears_also_what_another_program_took_in_and_everything_once() {
     let world = World::start().await;
     let (people, group) = world.group(&["alice", "bob"]).await;
-    let other = Client::open(&world.home("bob")).unwrap();
+    let other = Client::open(world.home("bob")).unwrap();
     let mut events = people[1].events();
     while events.next().await.unwrap().unwrap() != Event::CaughtUp {}
     for number in 0..20 {
@@ -322,7 +322,7 @@ async fn wrong_input_gets_its_own_error_and_changes_nothing() {
     let taken = Client::register(&world.home("eve"), "alice", &world.url()).await;
     assert!(matches!(taken, Err(ClientError::NameTaken(_))));
     assert!(matches!(
-        Client::open(&world.home("eve")),
+        Client::open(world.home("eve")),
         Err(ClientError::NotRegistered)
     ));
     Client::register(&world.home("eve"), "eve", &world.url())
@@ -335,12 +335,12 @@ async fn wrong_input_gets_its_own_error_and_changes_nothing() {
     let no_url = Client::register(&world.home("x"), "x", "localhost").await;
     assert!(matches!(no_url, Err(ClientError::ServerUrl(_))));
     assert!(matches!(
-        Client::open(&world.home("nobody")),
+        Client::open(world.home("nobody")),
         Err(ClientError::NotRegistered)
     ));
     common::damage(&world.home("eve").join("client.db")).await;
     assert!(matches!(
-        Client::open(&world.home("eve")),
+        Client::open(world.home("eve")),
         Err(ClientError::Database(_))
     ));
 

@@ -115,11 +115,7 @@ async fn nothing_of_a_message_that_is_gone_stays_on_the_disk() {
     let world = World::start().await;
     let (people, group) = world.group(&["alice", "bob"]).await;
     let (alice, bob) = (&people[0], &people[1]);
-    let files = |client: &conclave_client::Client| {
-        let files = std::fs::read_dir(client.home()).unwrap();
-        let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
-        bytes.collect::<Vec<_>>().concat()
-    };
+    let files = |client: &conclave_client::Client| common::decrypted(client.home());
     let holds =
         |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
 
@@ -184,6 +180,6 @@ async fn files_come_as_they_were_sent_or_not_at_all() {
     for home in [alice.home(), bob.home()] {
         let files = std::fs::read_dir(home).unwrap();
         let names = files.map(|it| it.unwrap().file_name().into_string().unwrap());
-        assert!(names.into_iter().all(|it| it.starts_with("client.db")));
+        assert!(names.into_iter().all(|it| it.starts_with("client.")));
     }
 }

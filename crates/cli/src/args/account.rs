@@ -1,4 +1,4 @@
-//! What somebody can say of an own account: its devices, its recovery, and whom it lets in.
+//! What somebody can say of an own account: its devices, its passphrase, its recovery, and whom it lets in.
 
 use std::path::PathBuf;
 
@@ -53,6 +53,18 @@ pub(crate) enum Device {
         /// Its id, or the beginning of it
         device: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Passphrase {
+    /// Set a passphrase, or another one; asks for it twice
+    Set {
+        /// File whose first line is the new passphrase, instead of asking
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Have no passphrase: whoever can read the folder can read your messages
+    Remove,
 }
 
 #[derive(Debug, Subcommand)]

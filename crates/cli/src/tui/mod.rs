@@ -38,9 +38,7 @@ mod verbs;
 mod view;
 mod window;
 
-use std::path::Path;
-
-use conclave_client::{Client, ClientError};
+use conclave_client::{Client, ClientError, Home};
 
 use self::{
     chat::Chat,
@@ -54,7 +52,7 @@ use crate::{args, chat::registration};
 
 /// Chats until the person ends it. Where the home has no account, the first run asks for one, and
 /// suggests what was said on the command line.
-pub(crate) async fn run(home: &Path, wanted: args::Chat) -> anyhow::Result<()> {
+pub(crate) async fn run(home: &Home, wanted: args::Chat) -> anyhow::Result<()> {
     let server = wanted.server.unwrap_or_default();
     let registration = registration(server, wanted.ca, wanted.code)?;
     let client = match Client::open(home) {
@@ -65,7 +63,7 @@ pub(crate) async fn run(home: &Path, wanted: args::Chat) -> anyhow::Result<()> {
     let mut screen = Screen::take()?;
     let now = driver::now();
     let name = wanted.name.unwrap_or_default();
-    let guide = Guide::new(home.to_owned(), &registration.server, &name);
+    let guide = Guide::new(home.folder().to_owned(), &registration.server, &name);
     let model = Model {
         stage: match &client {
             Some(client) => Stage::Chat(Box::new(Chat::new(client.user().clone(), now))),
@@ -76,7 +74,7 @@ pub(crate) async fn run(home: &Path, wanted: args::Chat) -> anyhow::Result<()> {
         size: (0, 0),
     };
     let asked = Asked {
-        home: home.to_owned(),
+        home: home.clone(),
         name,
         registration,
     };

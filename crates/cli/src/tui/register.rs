@@ -1,8 +1,6 @@
 //! Makes an account, as the first run asks.
 
-use std::path::PathBuf;
-
-use conclave_client::{Client, ClientError, Registration};
+use conclave_client::{Client, ClientError, Home, Registration};
 use tokio::sync::mpsc;
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
 /// What is wanted of the server, as far as it is known.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    pub(super) home: PathBuf,
+    pub(super) home: Home,
     pub(super) name: String,
     pub(super) registration: Registration,
 }

@@ -98,7 +98,14 @@ impl Person {
 
 pub fn conclave() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
-    command.env_remove("CONCLAVE_HOME").stdin(Stdio::null());
+    for variable in [
+        "CONCLAVE_HOME",
+        "CONCLAVE_PASSPHRASE",
+        "CONCLAVE_PASSPHRASE_FILE",
+    ] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
     command
 }
 

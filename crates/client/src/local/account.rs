@@ -142,6 +142,7 @@ impl Account {
     }
 
     fn store(&self, database: &Connection) -> Result<(), ClientError> {
+        let identity_seed = self.identity_key.as_ref().map(SigningKey::seed);
         database.execute(
             "INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?, ?, ?, ?, 1, ?)",
             (
@@ -149,10 +150,9 @@ impl Account {
                 &self.server_name,
                 self.certificate.to_bytes(),
                 self.signature_key.seed().as_slice(),
-                self.identity_key
+                identity_seed
                     .as_ref()
-                    .map(|key| key.seed().to_vec())
-                    .unwrap_or_default(),
+                    .map_or(&[][..], |seed| seed.as_slice()),
                 self.registered,
                 &self.server_ca,
             ),
@@ -162,15 +162,14 @@ impl Account {
 
     fn from_row(row: &Row<'_>) -> Result<Self, ClientError> {
         let certificate: Vec<u8> = row.get(2)?;
+        let identity_seed = Zeroizing::new(row.get::<_, Vec<u8>>(4)?);
         Ok(Self {
             server_url: row.get(0)?,
             server_name: row.get(1)?,
             certificate: DeviceCertificate::from_bytes(&certificate)
                 .map_err(conclave_engine::EngineError::from)?,
             signature_key: SigningKey::from_seed(&Zeroizing::new(row.get(3)?)),
-            identity_key: row
-                .get::<_, Vec<u8>>(4)?
-                .try_into()
+            identity_key: <[u8; SigningKey::SEED_BYTES]>::try_from(identity_seed.as_slice())
                 .ok()
                 .map(|seed| SigningKey::from_seed(&Zeroizing::new(seed))),
             registered: row.get(5)?,

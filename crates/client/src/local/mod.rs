@@ -8,8 +8,10 @@ mod account;
 mod cases;
 mod contacts;
 mod content;
+mod database;
 mod devices;
 mod farewell;
+mod files;
 mod gather;
 mod groups;
 mod handover;
@@ -17,6 +19,7 @@ mod history;
 mod instance;
 mod invitations;
 mod line;
+mod lock;
 mod log;
 mod messages;
 mod outbox;
@@ -33,6 +36,7 @@ mod signals;
 mod state;
 mod stay;
 mod successor;
+mod takeover;
 mod unlisted;
 mod welcome;
 
@@ -47,11 +51,13 @@ use rand_chacha::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use zeroize::Zeroizing;
 
-pub use self::schema::Database;
+pub use self::database::Database;
 pub(crate) use self::{
     account::Account,
+    database::{delete, is_new, relock},
     groups::user_named,
     instance::Checked,
+    lock::Lock,
     log::Run,
     outbox::add_intents,
     past::Heir,

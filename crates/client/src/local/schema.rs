@@ -1,16 +1,11 @@
-//! The local database: its schema and how it is opened.
+//! The schema of the local database.
 
-use std::{fmt, fs, path::Path, time::Duration};
-
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-const SCHEMA_VERSION: u32 = 15;
-
-/// How long to wait for another process that uses the same home, such as a `read --follow`.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SCHEMA_VERSION: u32 = 15;
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
@@ -348,186 +343,25 @@ const SCHEMA_1: &str = "
     CREATE INDEX outbox_by_group ON outbox (group_id, id);
 ";
 
-/// The local database of a device: a file in its home, or in memory.
-pub struct Database(Connection);
+/// Each brings the schema from the version of its place to the next.
+pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
+    SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
+    SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15,
+];
 
-impl Database {
-    /// The database of a home that has one.
-    ///
-    /// # Errors
-    /// [`ClientError::NotRegistered`] where there is none, [`ClientError::Database`] where the file
-    /// is not ours or broken, [`ClientError::NewerHome`] where a later program wrote it.
-    pub fn open(home: &Path) -> Result<Self, ClientError> {
-        open(home, false).map(Self)
-    }
-
-    /// The database of a home, which is made where there is none.
-    ///
-    /// # Errors
-    /// Those of [`Self::open`], and [`ClientError::Io`].
-    pub fn create(home: &Path) -> Result<Self, ClientError> {
-        open(home, true).map(Self)
-    }
-
-    /// A database that is gone when it is dropped.
-    ///
-    /// # Errors
-    /// [`ClientError::Database`].
-    pub fn in_memory() -> Result<Self, ClientError> {
-        Connection::open_in_memory()?.try_into()
-    }
-
-    /// A copy in memory of all that is committed: what a backup, or a copied folder, has.
-    ///
-    /// # Errors
-    /// [`ClientError::Database`].
-    pub fn copy(&self) -> Result<Self, ClientError> {
-        let mut copy = Connection::open_in_memory()?;
-        let backup = rusqlite::backup::Backup::new(&self.0, &mut copy)?;
-        // All pages in one step: nobody else waits for this connection.
-        backup.step(-1)?;
-        drop(backup);
-        Ok(Self(copy))
-    }
-
-    /// What was a session's connection.
-    pub(super) fn of(connection: Connection) -> Self {
-        Self(connection)
-    }
-
-    pub(super) fn connection(&self) -> &Connection {
-        &self.0
-    }
-
-    pub(super) fn into_connection(self) -> Connection {
-        self.0
-    }
-}
-
-impl TryFrom<Connection> for Database {
-    type Error = ClientError;
-
-    /// A connection that the application opened in its own way.
-    fn try_from(mut connection: Connection) -> Result<Self, ClientError> {
-        migrate(&mut connection)?;
-        Ok(Self(connection))
-    }
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Database(redacted)")
-    }
-}
-
-fn open(home: &Path, create: bool) -> Result<Connection, ClientError> {
-    let path = home.join("client.db");
-    if create {
-        create_private_dir(home)?;
-    } else if !path.exists() {
-        return Err(ClientError::NotRegistered);
-    }
-    // SQLite gives the files beside the database the permissions that it finds there.
-    make_private(&path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(&path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "secure_delete", true)?;
-    migrate(&mut connection)?;
-    Ok(connection)
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
+/// Brings a database to the newest schema, in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), ClientError> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    // Each brings the schema from the version of its place to the next.
-    let migrations = [
-        SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-        SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15,
-    ];
-    let missing = migrations.get(version as usize..);
-    for migration in missing.ok_or(ClientError::NewerHome)? {
+    let missing = MIGRATIONS.get(version as usize..);
+    let missing = missing.ok_or(ClientError::NewerHome)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for migration in missing {
         transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(transaction.commit()?)
-}
-
-#[cfg(unix)]
-fn create_private_dir(home: &Path) -> Result<(), ClientError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    Ok(fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(home)?)
-}
-
-#[cfg(not(unix))]
-fn create_private_dir(home: &Path) -> Result<(), ClientError> {
-    Ok(fs::create_dir_all(home)?)
-}
-
-/// Makes sure that a file is there and its owner's alone, from its first moment on.
-fn make_private(path: &Path) -> Result<(), ClientError> {
-    let mut options = fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn no_file_of_a_home_is_for_others_even_where_the_folder_is() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let home = tempfile::tempdir().unwrap();
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let made = open(home.path(), true).unwrap();
-        made.execute("DELETE FROM account", []).unwrap();
-        let files: Vec<_> = fs::read_dir(home.path()).unwrap().collect();
-        assert!(files.len() > 1, "the log of the database is beside it");
-        for file in files {
-            let file = file.unwrap();
-            let mode = file.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{}", file.path().display());
-        }
-    }
-
-    #[test]
-    fn a_home_of_the_first_version_is_brought_up_to_date_and_a_later_one_is_left_alone() {
-        let home = tempfile::tempdir().unwrap();
-        let old = Connection::open(home.path().join("client.db")).unwrap();
-        old.execute_batch(SCHEMA_1).unwrap();
-        let row = "INSERT INTO account VALUES (1, 'http://here', 'here', x'', x'', x'', 1, 0)";
-        old.execute_batch(row).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        drop(old);
-        for _ in 0..2 {
-            let opened = open(home.path(), false).unwrap();
-            let kept: (String, Option<String>) = opened
-                .query_row("SELECT server_url, server_ca FROM account", [], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
-                .unwrap();
-            assert_eq!(kept, ("http://here".to_owned(), None));
-        }
-        let newer = Connection::open(home.path().join("client.db")).unwrap();
-        let next = SCHEMA_VERSION + 1;
-        newer.pragma_update(None, "user_version", next).unwrap();
-        drop(newer);
-        let refused = open(home.path(), false);
-        assert!(matches!(refused, Err(ClientError::NewerHome)));
-    }
 }

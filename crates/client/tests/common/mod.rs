@@ -1,10 +1,22 @@
 //! A real server on a free port, people with homes of their own, and a line between them that can
 //! be bad.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    missing_docs
+)]
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, num::NonZeroU32, path::Path};
 
+use aws_lc_rs::{
+    cipher::{AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey},
+    hmac::{self, HMAC_SHA512},
+    iv::FixedLength,
+    pbkdf2::{self, PBKDF2_HMAC_SHA512},
+};
 use conclave_client::{Client, Entry, GroupId, Sequence};
 use conclave_delivery_service::{Config, Server};
 use tempfile::TempDir;
@@ -133,6 +145,59 @@ pub async fn damage(path: &Path) {
     )
     .await
     .unwrap();
+}
+
+/// All pages of a home without a passphrase, also those in its write-ahead log and those that are
+/// free, verified and decrypted with the key beside them as SQLCipher documents it.
+pub fn decrypted(home: &Path) -> Vec<u8> {
+    const PAGE: usize = 4096;
+    // The IV and the tag.
+    const RESERVED: usize = 16 + 64;
+    let lock = std::fs::read(home.join("client.key")).unwrap();
+    // After a name, a version and a kind.
+    let file = std::fs::read(home.join("client.db")).unwrap();
+    let salt: Vec<u8> = file[..16].iter().map(|byte| byte ^ 0x3a).collect();
+    let (rounds, mut tag_key) = (NonZeroU32::new(2).unwrap(), [0; 32]);
+    pbkdf2::derive(
+        PBKDF2_HMAC_SHA512,
+        rounds,
+        &salt,
+        &lock[14..46],
+        &mut tag_key,
+    );
+    let tag_key = hmac::Key::new(HMAC_SHA512, &tag_key);
+    let key = UnboundCipherKey::new(&AES_256, &lock[14..46]).unwrap();
+    let key = DecryptingKey::cbc(key).unwrap();
+    let log = std::fs::read(home.join("client.db-wal")).unwrap_or_default();
+    let of_log = log.get(32..).unwrap_or_default().chunks(24 + PAGE);
+    let of_log = of_log.map(|frame| {
+        (
+            u32::from_be_bytes(*frame.first_chunk().unwrap()),
+            &frame[24..],
+        )
+    });
+    let pages = (1..).zip(file.chunks(PAGE)).chain(of_log);
+    let mut all = Vec::new();
+    for (number, page) in pages {
+        // The first page begins with the salt.
+        let (encrypted, reserved) = page.split_at(PAGE - RESERVED);
+        let encrypted = if number == 1 {
+            &encrypted[16..]
+        } else {
+            encrypted
+        };
+        let (iv, tag) = reserved.split_at(16);
+        let tagged = [encrypted, iv, &number.to_le_bytes()].concat();
+        hmac::verify(&tag_key, &tagged, tag).expect("a page's tag");
+        let mut bytes = encrypted.to_vec();
+        let iv = FixedLength::from(iv.first_chunk::<16>().unwrap());
+        all.extend(
+            &*key
+                .decrypt(&mut bytes, DecryptionContext::Iv128(iv))
+                .unwrap(),
+        );
+    }
+    all
 }
 
 /// A relay to the server whose connections break again and again, in the middle of anything.
