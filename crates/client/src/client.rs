@@ -75,6 +75,23 @@ impl Client {
             .await
     }
 
+    /// Opens a home, or registers where it holds no account yet: how a program begins that starts by
+    /// itself.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`] and [`Self::register_with`].
+    pub async fn open_or_register(
+        home: impl Into<Home>,
+        name: &str,
+        registration: &Registration,
+    ) -> Result<Self, ClientError> {
+        let home = home.into();
+        match Self::open(&home) {
+            Err(ClientError::NotRegistered) => Self::register_with(home, name, registration).await,
+            opened => opened,
+        }
+    }
+
     /// The client of a device that the service knows from now on.
     pub(crate) async fn introduced(self, has_code: bool) -> Result<Self, ClientError> {
         let turn = self.inner.turn.lock().await;

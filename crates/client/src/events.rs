@@ -2,7 +2,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -11,6 +13,7 @@ use conclave_rpc::v1::{
     self, mailbox_item::Item, stream_request::Request, stream_response::Event as Live,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::Stream;
 
 use crate::{Client, ClientError, Entry, Event, Standing, entropy::now, session::Hint};
 
@@ -33,7 +36,24 @@ const GATHER: Duration = Duration::from_millis(300);
 /// How often a live stream looks for history that is to be handed over or taken.
 const PAST_WAIT: Duration = Duration::from_secs(5);
 
-/// Everything that happens to a device, as it happens. Dropping it ends the following.
+/// Everything that happens to a device, as it happens: a [`Stream`] that ends after an error, and goes
+/// on for ever otherwise. Dropping it ends the following.
+///
+/// ```no_run
+/// # use conclave_client::{Client, ClientError, Event};
+/// # async fn example(client: Client) -> Result<(), ClientError> {
+/// let mut events = client.events();
+/// while let Some(event) = events.next().await {
+///     match event? {
+///         Event::Entry(entry) => println!("{}: {:?}", entry.author, entry.text()),
+///         Event::Joined(group) => println!("somebody added us to {group}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "what happens is told to nobody else"]
 pub struct Events {
     queue: mpsc::Receiver<Result<Event, ClientError>>,
     task: JoinHandle<()>,
@@ -55,12 +75,21 @@ impl Events {
         Self { queue, task }
     }
 
-    /// The next event. A lost connection is an event and is made again; an error ends the events.
+    /// The next event, for whoever needs no more of a [`Stream`]. A lost connection is an event and is
+    /// made again; an error ends the events.
     ///
     /// # Errors
     /// Whatever keeps a group from going on.
     pub async fn next(&mut self) -> Option<Result<Event, ClientError>> {
         self.queue.recv().await
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<Event, ClientError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.queue.poll_recv(context)
     }
 }
 

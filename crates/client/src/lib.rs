@@ -20,6 +20,11 @@
 //! # }
 //! ```
 
+/// The guide's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/client-guide.md")]
+struct Guide;
+
 mod attachment;
 mod bulk;
 mod client;

@@ -38,6 +38,24 @@ impl Registration {
             ..Self::default()
         }
     }
+
+    /// With the certificate, in PEM, that certifies the server's, where browsers would not know it.
+    #[must_use]
+    pub fn with_authority(self, authority: impl Into<String>) -> Self {
+        Self {
+            authority: Some(authority.into()),
+            ..self
+        }
+    }
+
+    /// With the code that the server asks for.
+    #[must_use]
+    pub fn with_code(self, code: impl Into<String>) -> Self {
+        Self {
+            code: Some(code.into()),
+            ..self
+        }
+    }
 }
 
 /// A group that this device knows.

@@ -22,7 +22,7 @@ impl Line<'_> {
         author: UserId,
         kind: EntryKind,
     ) -> Result<(), ClientError> {
-        let entry = Entry {
+        let mut entry = Entry {
             group: self.group.id,
             sequence: self.sequence,
             accepted: self.accepted,
@@ -31,6 +31,7 @@ impl Line<'_> {
         };
         tx.record(&entry)?;
         if !tx.is_hidden(&entry)? {
+            tx.fill_answers(std::slice::from_mut(&mut entry))?;
             self.events.push(Event::Entry(entry));
         }
         if self.group.standing == Standing::Ended {
