@@ -211,8 +211,12 @@ impl Tx<'_> {
                 let rules = self.rules_wanted(id, &wanted)?;
                 self.align(own, &wanted, &rules)?;
             }
-            // A device that was not in the old group can't know it.
             self.take_name(own)?;
+            // Who has left it since, or was removed, says nothing there.
+            if self.require_member(own).is_err() {
+                return Ok(());
+            }
+            // A device that was not in the old group can't know its name.
             return self.introduce(own);
         }
         let me = self.own_user();
