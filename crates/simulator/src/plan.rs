@@ -57,6 +57,10 @@ pub enum Deed {
     Leave(usize),
     /// A message sent.
     Send(usize),
+    /// A client made an admin, or a member again.
+    Promote(usize, usize, bool),
+    /// Only admins, or everybody, to add, remove and describe.
+    Restrict(usize, bool),
 }
 
 /// What breaks.
@@ -168,6 +172,9 @@ impl Draft<'_> {
             self.members[group].retain(|it| *it != actor);
             return What::Deed(self.device_of(actor), Deed::Spoil(group));
         }
+        if self.governs() {
+            return What::Deed(creator, self.decree(group, creator));
+        }
         let deed = match self.dice.below(100) {
             0..50 => Deed::Send(group),
             50..68 => {
@@ -199,6 +206,20 @@ impl Draft<'_> {
     fn device_of(&mut self, user: usize) -> usize {
         let second = self.scenario.second_of(user);
         second.filter(|_| self.dice.below(2) == 0).unwrap_or(user)
+    }
+
+    /// What an owner says of who may do what. Members go on trying what they may not.
+    fn decree(&mut self, group: usize, creator: usize) -> Deed {
+        let (other, yes) = (self.member(group), self.dice.below(3) > 0);
+        match self.dice.below(2) {
+            0 if other != creator => Deed::Promote(group, other, yes),
+            _ => Deed::Restrict(group, yes),
+        }
+    }
+
+    /// Not asked where nobody ever does, so that other worlds stay what they are.
+    fn governs(&mut self) -> bool {
+        self.scenario.governs > 0 && self.dice.below(100) < self.scenario.governs
     }
 
     /// Not asked where nobody ever does, so that other worlds stay what they are.

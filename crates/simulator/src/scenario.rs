@@ -28,6 +28,8 @@ pub struct Scenario {
     pub crashes_per_million_steps: u32,
     /// The chance, in a hundred, that what somebody wants is to spoil a group for all others.
     pub spoils: usize,
+    /// The chance, in a hundred, that an owner says who may do what in a group.
+    pub governs: usize,
     /// The network, until it heals.
     pub network: Network,
     /// What happens, where it is not to be drawn. Clients and groups go by their numbers; group `n`
@@ -75,6 +77,7 @@ impl Default for Scenario {
             seconds: 60,
             crashes_per_million_steps: 2_000,
             spoils: 1,
+            governs: 0,
             network: Network::default(),
             steps: Vec::new(),
         }
@@ -150,11 +153,14 @@ impl Scenario {
             What::Deed(actor, deed) => {
                 let (group, mut others) = match deed {
                     Deed::Add(group, others) => (*group, others.clone()),
-                    Deed::Remove(group, other) => (*group, vec![*other]),
+                    Deed::Remove(group, other) | Deed::Promote(group, other, _) => {
+                        (*group, vec![*other])
+                    }
                     Deed::Create(group)
                     | Deed::Update(group)
                     | Deed::Spoil(group)
                     | Deed::Leave(group)
+                    | Deed::Restrict(group, _)
                     | Deed::Send(group) => (*group, Vec::new()),
                 };
                 others.push(*actor);

@@ -1,6 +1,9 @@
 //! What clients want, and what becomes of it.
 
-use conclave_client::{ClientError, GroupId, session::IntentId};
+use conclave_client::{
+    ClientError, GroupId, Permissions, Role, UserId,
+    session::{IntentId, Session},
+};
 
 use crate::{
     Deed, Violation,
@@ -35,11 +38,14 @@ impl World<'_> {
         let text = format!("c{client}#{index}");
         let (number, others) = match deed {
             Deed::Add(group, clients) => (*group, users(clients)),
-            Deed::Remove(group, other) => (*group, users(&[*other])),
+            Deed::Remove(group, other) | Deed::Promote(group, other, _) => {
+                (*group, users(&[*other]))
+            }
             Deed::Create(group)
             | Deed::Update(group)
             | Deed::Spoil(group)
             | Deed::Leave(group)
+            | Deed::Restrict(group, _)
             | Deed::Send(group) => (*group, Vec::new()),
         };
         let group = self.groups[number];
@@ -58,14 +64,8 @@ impl World<'_> {
                         vec![intent]
                     })
             }
-            (Deed::Add(..), Some(group)) => session.add(group, &others),
-            (Deed::Remove(..), Some(group)) => session.remove(group, &others).map(|it| vec![it]),
-            (Deed::Update(_) | Deed::Spoil(_), Some(group)) => {
-                session.update(group).map(|it| vec![it])
-            }
-            (Deed::Leave(_), Some(group)) => session.leave(group).map(|it| vec![it]),
-            (Deed::Send(_), Some(group)) => session.send(group, &text).map(|it| vec![it]),
-            _ => return Ok(()),
+            (Deed::Create(_), Some(_)) | (_, None) => return Ok(()),
+            (_, Some(group)) => ask(session, group, deed, &others, &text),
         };
         match wanted {
             Ok(intents) => {
@@ -125,4 +125,38 @@ impl World<'_> {
         }
         Ok(())
     }
+}
+
+/// Everybody may speak all the same: what was said is what the world is judged by.
+fn permissions(is_strict: bool) -> Permissions {
+    let least = if is_strict { Role::Admin } else { Role::Member };
+    Permissions {
+        add: least,
+        remove: least,
+        describe: least,
+        send: Role::Member,
+    }
+}
+
+/// What a client wants of a group that is there.
+fn ask(
+    session: &mut Session,
+    group: GroupId,
+    deed: &Deed,
+    others: &[UserId],
+    text: &str,
+) -> Result<Vec<IntentId>, ClientError> {
+    let one = match deed {
+        Deed::Add(..) => return session.add(group, others),
+        Deed::Remove(..) => session.remove(group, others),
+        Deed::Promote(_, _, is_admin) => {
+            let role = if *is_admin { Role::Admin } else { Role::Member };
+            session.set_role(group, &others[0], role)
+        }
+        Deed::Restrict(_, is_strict) => session.set_permissions(group, permissions(*is_strict)),
+        Deed::Leave(_) => session.leave(group),
+        Deed::Send(_) => session.send(group, text),
+        Deed::Create(_) | Deed::Update(_) | Deed::Spoil(_) => session.update(group),
+    };
+    one.map(|it| vec![it])
 }
