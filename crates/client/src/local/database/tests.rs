@@ -248,7 +248,8 @@ fn one_page_that_somebody_changed_is_noticed() {
     bytes[middle] ^= 1;
     fs::write(&path, bytes).unwrap();
     let read = open(&home(&folder), false).and_then(|it| {
-        let sum = "SELECT sum(length(key) + length(value)) FROM state WHERE value != x''";
+        // The length alone of a long value does not read it.
+        let sum = "SELECT sum(length(hex(key)) + length(hex(value))) FROM state";
         Ok(it.query_row(sum, [], |row| row.get::<_, i64>(0))?)
     });
     assert!(matches!(read, Err(ClientError::Database(_))));
