@@ -177,12 +177,16 @@ impl Bystander {
         ends.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Whether most of the users that it knows vote for this or, where it came later, its own user or
-    /// the one who brought it in.
+    /// Whether most of the users that it knows vote for this, itself left out where the Commit brought it
+    /// in, or, where it came later, its own user or the one who did.
     fn believes(&self, proposed: &Successor, heard: &[Heard]) -> bool {
         let author = self.members.get(&proposed.commit.author);
         let members = self.members.values();
-        let users: BTreeSet<&UserId> = members.filter(|it| Some(*it) != author).collect();
+        // Whom the Commit itself brought in has no say in it.
+        let came_with = self.since == proposed.commit.sequence;
+        let silent = came_with.then_some(&self.own);
+        let has_say = |it: &&UserId| Some(*it) != author && Some(*it) != silent;
+        let users: BTreeSet<&UserId> = members.filter(has_say).collect();
         let says = Says::Vote(*proposed);
         let votes = heard.iter().filter(|it| it.says == says);
         let voters: BTreeSet<&UserId> = votes.map(|it| &it.user).collect();

@@ -105,6 +105,24 @@ fn a_vote_that_counts_otherwise_does_not_count() {
     }
 }
 
+#[test]
+fn whom_the_commit_brought_in_does_not_wait_for_itself() {
+    // u1 alone was there besides the author, who has brought u2 in by the Commit.
+    let case = case(4);
+    let vote = Says::Vote(case.successor(GroupId::from_bytes([2; 16])));
+    let heard = log([(2, Says::Report(commit(1))), (2, vote)]);
+    let mut newcomer = bystander(6, Some((Sequence(1), user(0))));
+    newcomer.own = user(4);
+    let decided = case.judge(&heard).successor;
+    assert!(decided.is_some());
+    let followed = newcomer.follow(&heard);
+    assert_eq!(followed.map(|(_, to, at)| (to, at)), decided);
+    // Who was there before and votes for nothing is not led away by one of two.
+    newcomer.since = Sequence(0);
+    newcomer.added = None;
+    assert_eq!(newcomer.follow(&heard), None);
+}
+
 proptest! {
     /// Whoever reads on never changes what was decided, and nothing is decided without most users.
     #[test]
