@@ -195,7 +195,8 @@ pub enum EntryKind {
     /// The author asked to leave.
     Leaves,
     /// A device of the author came back into the group with new keys. Where it is this one, what
-    /// was said while it could not follow is missing before this line.
+    /// was said while it could not follow is missing before this line. Whoever had asked to leave by
+    /// then is gone from here on.
     Rejoined,
     /// The author's device can't process a Commit by this user. One who says so proves nothing.
     Reported(UserId),

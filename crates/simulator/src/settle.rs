@@ -335,8 +335,20 @@ impl Truth {
     /// When a user was a member.
     fn stays(&self, user: &UserId) -> Vec<Stay> {
         let mut stays: Vec<Stay> = Vec::new();
+        let mut asked_to_leave = false;
         for (at, entry) in &self.entries {
             let (added, removed) = match &entry.kind {
+                EntryKind::Leaves => {
+                    asked_to_leave |= entry.author == *user;
+                    continue;
+                }
+                // The wish to leave goes with the leaf that had it.
+                EntryKind::Rejoined if entry.author == *user => {
+                    asked_to_leave = false;
+                    continue;
+                }
+                // Who had asked to leave goes with whatever Commit comes next.
+                EntryKind::Rejoined if asked_to_leave => (&[][..], std::slice::from_ref(user)),
                 EntryKind::Added(added) => (&added[..], &[][..]),
                 EntryKind::Removed(removed) => (&[][..], &removed[..]),
                 EntryKind::Changed { added, removed } => (&added[..], &removed[..]),
@@ -346,6 +358,7 @@ impl Truth {
                 && let Some((_, to)) = stays.last_mut()
             {
                 *to = *at;
+                asked_to_leave = false;
             }
             // A second device may come later.
             let is_there = stays.last().is_some_and(|(_, to)| *to == u64::MAX);

@@ -358,8 +358,9 @@ impl Tx<'_> {
                         self.look_for_unlisted(line.group.id)?;
                     }
                 }
-                // RFC 9420 §12.4.3.2: an external Commit that takes the place of its sender's leaf.
-                if removed.contains(&by) && !removed_self {
+                // RFC 9420 §12.4.3.2: an external Commit that takes the place of its sender's leaf. Who
+                // had asked to leave goes with it, and keeps the same line as those who stay.
+                if removed.contains(&by) {
                     return line.add(self, by.user, EntryKind::Rejoined);
                 }
                 let own = self.own_user();
