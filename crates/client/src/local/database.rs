@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -24,6 +25,10 @@ pub(super) const FILE: &str = "client.db";
 
 /// How long to wait for another process that uses the same home, such as a `read --follow`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often, and with which pauses, a database is opened again where SQLCipher was not there yet: a second in all.
+const EARLY_TRIES_MAX: u32 = 100;
+const EARLY_WAIT: Duration = Duration::from_millis(10);
 
 /// Decrypted pages that a connection keeps, in KiB: a page costs far more to decrypt than to read from
 /// the system's own cache.
@@ -173,9 +178,7 @@ fn key(home: &Home) -> Result<DatabaseKey, ClientError> {
 }
 
 fn connect(path: &Path, key: &DatabaseKey) -> Result<Connection, ClientError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    encrypt_with(&connection, key)?;
+    let connection = connect_encrypted(path, key)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -183,6 +186,29 @@ fn connect(path: &Path, key: &DatabaseKey) -> Result<Connection, ClientError> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
+}
+
+/// SQLite calls itself initialized just before it initializes SQLCipher. Who opens a database in that moment,
+/// on another thread than the first of the program, comes too early, and tries again.
+fn connect_encrypted(path: &Path, key: &DatabaseKey) -> Result<Connection, ClientError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut tries = 0;
+    loop {
+        let connection = Connection::open_with_flags(path, flags)?;
+        match encrypt_with(&connection, key) {
+            Ok(()) => return Ok(connection),
+            Err(ClientError::Database(error)) if tries < EARLY_TRIES_MAX && is_early(&error) => {
+                tries += 1;
+                thread::sleep(EARLY_WAIT);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_early(error: &rusqlite::Error) -> bool {
+    // SQLITE_ERROR, which is no closer described.
+    error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// Has SQLCipher encrypt a connection's database with a key, in the form of its version 4.
