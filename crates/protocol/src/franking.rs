@@ -21,5 +21,5 @@ mod tree;
 pub use batch::FrankBatch;
 pub use commitment::Commitment;
 pub use frank::{Frank, FrankError, SignedRoot};
-pub use key::{KeyId, StampingKey, StampingKeyCertificate};
+pub use key::{StampingKey, StampingKeyCertificate};
 pub use stamp::Stamp;

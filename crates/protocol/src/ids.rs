@@ -166,6 +166,10 @@ bytes_id! {
     /// What tells a device's state from its copies: 16 random bytes, drawn anew at each check.
     InstanceNonce
 }
+bytes_id! {
+    /// A key that stamps messages: the first 16 bytes of a hash of its public half.
+    KeyId
+}
 
 pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
     let digits = text.as_bytes();

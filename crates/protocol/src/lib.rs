@@ -35,11 +35,11 @@ pub use content::{
 };
 pub use device_list::{DeviceList, DeviceListError};
 pub use franking::{
-    Commitment, Frank, FrankBatch, FrankError, KeyId, SignedRoot, Stamp, StampingKey,
+    Commitment, Frank, FrankBatch, FrankError, SignedRoot, Stamp, StampingKey,
     StampingKeyCertificate,
 };
 pub use ids::{
-    DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, RequestId, Sequence,
+    DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, KeyId, RequestId, Sequence,
     UnixMillis, UserId,
 };
 pub use intent::MembershipIntent;

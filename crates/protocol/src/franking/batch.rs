@@ -6,8 +6,8 @@ use tls_codec::{
     DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize,
 };
 
-use super::{Frank, KeyId, StampingKey, frank::to_be_signed, tree};
-use crate::limits::FRANKS_PER_BATCH_MAX;
+use super::{Frank, StampingKey, frank::to_be_signed, tree};
+use crate::{KeyId, limits::FRANKS_PER_BATCH_MAX};
 
 /// The stamps of messages that a service appends together, and its one signature over them.
 ///

@@ -5,7 +5,8 @@ use tls_codec::{
     DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize,
 };
 
-use super::{KeyId, Stamp, StampingKeyCertificate, tree};
+use super::{Stamp, StampingKeyCertificate, tree};
+use crate::KeyId;
 
 const VERSION: u8 = 1;
 

@@ -10,48 +10,12 @@ use tls_codec::{
 use zeroize::Zeroizing;
 
 use super::{FrankError, Stamp, frank::ROOT_LABEL};
-use crate::{SigningKey, UnixMillis, VerifyingKey};
+use crate::{KeyId, SigningKey, UnixMillis, VerifyingKey};
 
 const VERSION: u8 = 1;
 const CERTIFICATE_LABEL: &str = "StampingKey";
 const ID_LABEL: &[u8] = b"Conclave 1.0 StampingKeyId";
 const MAC_KEY_LABEL: &[u8] = b"Conclave 1.0 FrankMacKey";
-
-/// Names a stamping key: the first 16 bytes of a hash of its public half.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyId([u8; 16]);
-
-impl KeyId {
-    /// An id of these bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-
-    fn of(key: &VerifyingKey) -> Self {
-        let hash = Sha256::new()
-            .chain_update(ID_LABEL)
-            .chain_update(key.as_bytes());
-        let hash: [u8; 32] = hash.finalize().into();
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash[..16]);
-        Self(id)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyId(")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
-    }
-}
 
 /// The service's private half of a stamping key, with what it authenticates its own stamps by.
 pub struct StampingKey {
@@ -67,7 +31,7 @@ impl StampingKey {
         let signing = SigningKey::from_seed(seed);
         let mac = Sha256::new().chain_update(MAC_KEY_LABEL).chain_update(seed);
         Self {
-            id: KeyId::of(&signing.verifying_key()),
+            id: id_of(&signing.verifying_key()),
             mac: Zeroizing::new(mac.finalize().into()),
             signing,
         }
@@ -156,7 +120,7 @@ impl StampingKeyCertificate {
     /// The certified key's name.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        KeyId::of(&self.key)
+        id_of(&self.key)
     }
 
     /// The key that is certified.
@@ -222,6 +186,16 @@ impl StampingKeyCertificate {
         // Serializing fails only past 2^30 bytes; a server's name is part of its users'.
         wire.tls_serialize_detached().unwrap_or_default()
     }
+}
+
+fn id_of(key: &VerifyingKey) -> KeyId {
+    let hash = Sha256::new()
+        .chain_update(ID_LABEL)
+        .chain_update(key.as_bytes());
+    let hash: [u8; 32] = hash.finalize().into();
+    let mut id = [0; KeyId::BYTES];
+    id.copy_from_slice(&hash[..KeyId::BYTES]);
+    KeyId::from_bytes(id)
 }
 
 #[derive(TlsSerialize, TlsDeserializeBytes, TlsSize)]
