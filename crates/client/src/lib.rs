@@ -28,6 +28,7 @@ struct Guide;
 mod attachment;
 mod bulk;
 mod client;
+mod comparing;
 mod devices;
 mod drive;
 mod entropy;

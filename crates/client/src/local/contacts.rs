@@ -264,10 +264,7 @@ mod tests {
     use conclave_protocol::{DeviceAddress, DeviceClaims, SigningKey, UnixMillis};
 
     use super::*;
-    use crate::{
-        Registration,
-        local::{Database, Local},
-    };
+    use crate::local::Local;
 
     fn certificate(user: &str, identity: u8) -> DeviceCertificate {
         let address = DeviceAddress {
@@ -280,15 +277,7 @@ mod tests {
     }
 
     fn alice() -> Local {
-        Local::create(
-            Database::in_memory().unwrap(),
-            &Registration::at("http://here"),
-            "alice@here".parse().unwrap(),
-            None,
-            &[7; 32].into(),
-            UnixMillis(0),
-        )
-        .unwrap()
+        Local::of_alice(UnixMillis(0))
     }
 
     #[test]

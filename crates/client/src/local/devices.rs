@@ -371,10 +371,7 @@ mod tests {
     use conclave_protocol::{DeviceAddress, DeviceClaims};
 
     use super::*;
-    use crate::{
-        Registration,
-        local::{Database, Local},
-    };
+    use crate::local::Local;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -407,18 +404,7 @@ mod tests {
 
     #[test]
     fn the_highest_list_under_the_user_s_own_key_counts_and_a_revocation_stays() {
-        let database = Database::in_memory().unwrap();
-        let at = Registration::at("http://here");
-        let seed = [7; 32].into();
-        let mut local = Local::create(
-            database,
-            &at,
-            "alice@here".parse().unwrap(),
-            None,
-            &seed,
-            NOW,
-        )
-        .unwrap();
+        let mut local = Local::of_alice(NOW);
         let [phone, tablet] = [certificate(1), certificate(2)];
         local.write(|tx| tx.meet([&phone].into_iter())).unwrap();
         let mut listed = |lists: Option<v1::FetchDeviceListsResponse>| {

@@ -90,6 +90,20 @@ impl Local {
         Ok(local)
     }
 
+    /// The first device of alice, in memory.
+    #[cfg(test)]
+    fn of_alice(now: UnixMillis) -> Self {
+        Self::create(
+            Database::in_memory().unwrap(),
+            &Registration::at("http://here"),
+            "alice@here".parse().unwrap(),
+            None,
+            &[7; 32].into(),
+            now,
+        )
+        .unwrap()
+    }
+
     /// Makes the account of a device that is about to be registered, of a new user or with the
     /// identity key of a known one. What was cut off earlier goes on with the keys it had.
     pub(crate) fn create(

@@ -240,24 +240,13 @@ mod tests {
     use conclave_protocol::AttachmentKey;
 
     use super::*;
-    use crate::{
-        Registration,
-        local::{Database, Local},
-    };
+    use crate::local::Local;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
     #[test]
     fn a_picture_is_stored_again_before_it_expires_and_for_whoever_comes() {
-        let mut local = Local::create(
-            Database::in_memory().unwrap(),
-            &Registration::at("http://here"),
-            "alice@here".parse().unwrap(),
-            None,
-            &[7; 32].into(),
-            NOW,
-        )
-        .unwrap();
+        let mut local = Local::of_alice(NOW);
         let until = NOW.after(2 * PICTURE_REST);
         let picture = Attachment {
             key: AttachmentKey::from_bytes([1; 32]),

@@ -1,10 +1,7 @@
 use conclave_protocol::AttachmentKey;
 
 use super::*;
-use crate::{
-    Registration,
-    local::{Database, Local},
-};
+use crate::local::Local;
 
 fn line(sequence: u64, kind: &str) -> Line {
     Line {
@@ -23,15 +20,7 @@ fn line(sequence: u64, kind: &str) -> Line {
 
 #[test]
 fn what_is_no_history_is_passed_over_and_the_rest_is_taken_once() {
-    let mut local = Local::create(
-        Database::in_memory().unwrap(),
-        &Registration::at("http://here"),
-        "alice@here".parse().unwrap(),
-        None,
-        &[7; 32].into(),
-        UnixMillis(0),
-    )
-    .unwrap();
+    let mut local = Local::of_alice(UnixMillis(0));
     let group = GroupId::from_bytes([1; 16]);
     let nameless = Line {
         id: None,
@@ -69,15 +58,7 @@ fn what_is_no_history_is_passed_over_and_the_rest_is_taken_once() {
 #[test]
 fn a_history_is_taken_from_the_user_s_own_devices_only() {
     let key = SealingKey::from_seed(&[5; 32]).unwrap();
-    let mut local = Local::create(
-        Database::in_memory().unwrap(),
-        &Registration::at("http://here"),
-        "alice@here".parse().unwrap(),
-        None,
-        &[7; 32].into(),
-        UnixMillis(0),
-    )
-    .unwrap();
+    let mut local = Local::of_alice(UnixMillis(0));
     let (group, own) = (GroupId::from_bytes([1; 16]), local.account().device());
     let parcel = Attachment {
         key: AttachmentKey::from_bytes([1; 32]),
