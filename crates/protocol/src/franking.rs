@@ -7,10 +7,14 @@
 //! proves that the stamp is one of those. The stamp itself travels nowhere: whoever has decrypted the message
 //! knows all of it, and so can't be told of another sender, group or time than MLS and the log say.
 //!
+//! [`Evidence`] is a message together with its stamp and frank: it proves itself to somebody who knows nothing but
+//! the operator's key and certificates.
+//!
 //! [`StampingKey`]s are short-lived. The operator's long-lived key, which members know, certifies them.
 
 mod batch;
 mod commitment;
+mod evidence;
 mod frank;
 mod key;
 mod stamp;
@@ -20,6 +24,7 @@ mod tree;
 
 pub use batch::FrankBatch;
 pub use commitment::Commitment;
+pub use evidence::{Evidence, EvidenceError, Proved};
 pub use frank::{Frank, FrankError, SignedRoot};
 pub use key::{StampingKey, StampingKeyCertificate};
 pub use stamp::Stamp;

@@ -167,6 +167,10 @@ bytes_id! {
     InstanceNonce
 }
 bytes_id! {
+    /// A report of messages: 16 random bytes, chosen by the device that reports.
+    ReportId
+}
+bytes_id! {
     /// A key that stamps messages: the first 16 bytes of a hash of its public half.
     KeyId
 }

@@ -35,12 +35,12 @@ pub use content::{
 };
 pub use device_list::{DeviceList, DeviceListError};
 pub use franking::{
-    Commitment, Frank, FrankBatch, FrankError, SignedRoot, Stamp, StampingKey,
-    StampingKeyCertificate,
+    Commitment, Evidence, EvidenceError, Frank, FrankBatch, FrankError, Proved, SignedRoot, Stamp,
+    StampingKey, StampingKeyCertificate,
 };
 pub use ids::{
-    DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, KeyId, RequestId, Sequence,
-    UnixMillis, UserId,
+    DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, KeyId, ReportId, RequestId,
+    Sequence, UnixMillis, UserId,
 };
 pub use intent::MembershipIntent;
 pub use rules::{

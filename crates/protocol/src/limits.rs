@@ -112,6 +112,15 @@ pub const APPLICATION_MESSAGE_BYTES_MAX: usize = 96 * 1024;
 /// Messages that one signature makes reportable: the way to the root has ten hashes then, 320 bytes.
 pub const FRANKS_PER_BATCH_MAX: usize = 1024;
 
+/// Messages in one report, those around the reported ones included: what a person looks through.
+pub const REPORTED_MESSAGES_MAX: usize = 64;
+
+/// Bytes of the evidence in one report: all its messages at the common sizes, or seven of the largest.
+pub const REPORT_BYTES_MAX: usize = 512 * 1024;
+
+/// Characters of what a reporter, a moderator or somebody who appeals says.
+pub const MODERATION_TEXT_CHARS_MAX: usize = 2_000;
+
 /// Bytes of one Commit or Proposal. A Commit in a blank tree carries one ciphertext a member, about
 /// 80 bytes each, and a bulk add one KeyPackage for each joiner.
 pub const COMMIT_BYTES_MAX: usize = 12 * 1024 * 1024;

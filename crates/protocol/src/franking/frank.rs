@@ -77,8 +77,9 @@ impl Frank {
         &self.mac
     }
 
-    /// What the signature has to cover if this is of that stamp.
-    fn root(&self, stamp: &Stamp) -> Result<SignedRoot, FrankError> {
+    /// What the signature has to cover if this is of that stamp. The only error is that the path is none of a tree
+    /// of this size.
+    pub(super) fn root(&self, stamp: &Stamp) -> Result<SignedRoot, FrankError> {
         let root = tree::root_above(stamp.leaf(), self.leaf_index, self.tree_size, &self.path);
         let root = root.ok_or(FrankError::Stamp)?;
         Ok(SignedRoot {

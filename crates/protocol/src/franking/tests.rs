@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    DeviceAddress, DeviceId, Epoch, GroupId, Sequence, SigningKey, UnixMillis, VerifyingKey,
+    DeviceAddress, DeviceId, Epoch, GroupId, KeyId, Sequence, SigningKey, UnixMillis, VerifyingKey,
 };
 
 fn sender(user: &str, device: u8) -> DeviceAddress {
@@ -205,6 +205,115 @@ fn roots_are_those_of_certificate_logs() {
     assert_eq!(tree.path(6), [i, k]);
 }
 
+/// The message whose stamp is [`stamp`]'s, the first of a tree of so many.
+fn evidence(sequence: u64, size: u64) -> Evidence {
+    let key = StampingKey::from_seed(&[4; 32]);
+    let stamps: Vec<_> = (sequence..sequence + size).map(stamp).collect();
+    Evidence {
+        stamp: stamps[0].clone(),
+        envelope: vec![u8::try_from(sequence % 256).unwrap(); 256],
+        frank: seal(&stamps, &key).swap_remove(0),
+    }
+}
+
+fn verdict(of: &Evidence, certificates: &[StampingKeyCertificate]) -> Result<(), EvidenceError> {
+    of.verify(&operator().verifying_key(), certificates)
+        .map(drop)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn evidence_proves_its_message_and_nothing_changed_of_it(
+        sequence in 1..200u64, size in 1..9u64, at in any::<prop::sample::Index>(), flip in 1..=255u8,
+    ) {
+        let certificates = [certified(&StampingKey::from_seed(&[4; 32]))];
+        let whole = evidence(sequence, size);
+        let bytes = whole.to_bytes();
+        let read = Evidence::from_bytes(&bytes).unwrap();
+        prop_assert_eq!((&read, verdict(&read, &certificates)), (&whole, Ok(())));
+        let mut changed = bytes.clone();
+        let at = at.index(bytes.len());
+        changed[at] ^= flip;
+        // The service's own proof is no part of what others check.
+        let frank = bytes.len() - whole.frank.to_bytes().len();
+        let is_mac = (frank + 17..frank + 49).contains(&at);
+        let judged = Evidence::from_bytes(&changed).and_then(|it| verdict(&it, &certificates));
+        prop_assert_eq!(judged.is_ok(), is_mac, "byte {}", at);
+        prop_assert!(Evidence::from_bytes(&bytes[..at]).is_err());
+    }
+
+    /// Nobody puts together the evidence of a message out of that of others, whoever works together.
+    #[test]
+    fn no_part_of_evidence_serves_another(a in 1..100u64, b in 101..200u64, size in 1..9u64) {
+        let certificates = [certified(&StampingKey::from_seed(&[4; 32]))];
+        let (a, b) = (evidence(a, size), evidence(b, size));
+        let with_frank = Evidence { frank: b.frank.clone(), ..a.clone() };
+        let with_envelope = Evidence { envelope: b.envelope.clone(), ..a.clone() };
+        let with_stamp = Evidence { stamp: b.stamp.clone(), ..a.clone() };
+        prop_assert_eq!(verdict(&with_frank, &certificates), Err(EvidenceError::Root));
+        prop_assert_eq!(verdict(&with_envelope, &certificates), Err(EvidenceError::Commitment));
+        prop_assert_eq!(verdict(&with_stamp, &certificates), Err(EvidenceError::Root));
+        for stamp in others(&a.stamp) {
+            let changed = Evidence { stamp, ..a.clone() };
+            prop_assert_eq!(verdict(&changed, &certificates), Err(EvidenceError::Root));
+        }
+    }
+}
+
+/// Evidence that proves nothing, each for another reason, with the reason.
+fn not_proved() -> Vec<(Evidence, EvidenceError)> {
+    let good = evidence(1, 3);
+    let with = |change: fn(&mut Evidence)| {
+        let mut changed = good.clone();
+        change(&mut changed);
+        changed
+    };
+    let late = Evidence {
+        stamp: Stamp {
+            accepted: UnixMillis(9_001),
+            ..good.stamp.clone()
+        },
+        ..good.clone()
+    };
+    let elsewhere = with(|it| it.stamp.sender.user = "alice@there".parse().unwrap());
+    let uncertified = with(|it| it.frank.key = KeyId::from_bytes([9; 16]));
+    let short = with(|it| it.frank.path.truncate(1));
+    let moved = with(|it| it.stamp.sequence = Sequence(2));
+    let altered = with(|it| it.envelope[40] ^= 1);
+    vec![
+        (uncertified, EvidenceError::KeyUnknown),
+        (late, EvidenceError::KeyTime),
+        (elsewhere, EvidenceError::KeyServer),
+        (short, EvidenceError::Path),
+        (moved, EvidenceError::Root),
+        (altered, EvidenceError::Commitment),
+    ]
+}
+
+#[test]
+fn what_is_wrong_with_evidence_is_told_apart() {
+    let key = StampingKey::from_seed(&[4; 32]);
+    let certificates = [certified(&key)];
+    for (evidence, reason) in not_proved() {
+        assert_eq!(verdict(&evidence, &certificates), Err(reason));
+    }
+    let good = evidence(1, 3);
+    let somebody = SigningKey::from_seed(&[9; 32]);
+    let time = (UnixMillis(0), UnixMillis(u64::MAX));
+    let claimed = StampingKeyCertificate::issue("here", key.verifying_key(), time, &somebody);
+    let reason = Err(EvidenceError::KeyUnknown);
+    assert_eq!(verdict(&good, &[]), reason);
+    assert_eq!(verdict(&good, std::slice::from_ref(&claimed)), reason);
+    // A certificate for another time of the same key does not spoil the one that counts.
+    let time = (UnixMillis(0), UnixMillis(1));
+    let earlier = StampingKeyCertificate::issue("here", key.verifying_key(), time, &operator());
+    let all = [claimed, earlier, certified(&key)];
+    assert_eq!(verdict(&good, &all), Ok(()));
+    assert!(!format!("{good:?}").contains("[1,"));
+}
+
 /// What `docs/franking.md` gives other teams to test against.
 fn vectors() -> serde_json::Value {
     let key = StampingKey::from_seed(&[4; 32]);
@@ -222,6 +331,13 @@ fn vectors() -> serde_json::Value {
             })
         })
         .collect();
+    let verdicts = not_proved();
+    let verdicts = verdicts
+        .iter()
+        .map(|(it, reason)| (it, format!("{reason:?}")));
+    let verdicts = std::iter::once((&evidence(1, 3), "Proved".to_owned())).chain(verdicts).map(|(it, verdict)| {
+        serde_json::json!({ "evidence": hex::encode(it.to_bytes()), "verdict": verdict })
+    }).collect::<Vec<_>>();
     serde_json::json!({
         "commitment": {
             "group_id": hex::encode(group.as_bytes()),
@@ -235,6 +351,8 @@ fn vectors() -> serde_json::Value {
         "stamping_key_id": hex::encode(key.id().as_bytes()),
         "stamping_key_certificate": hex::encode(certified(&key).to_bytes()),
         "batch": franks,
+        "evidence": verdicts,
+        "operator_key": hex::encode(operator().verifying_key().as_bytes()),
     })
 }
 
