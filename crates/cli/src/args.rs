@@ -15,7 +15,8 @@ pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
 /// End-to-end encrypted messaging for very large groups.
 ///
-/// Start with `conclave demo`. To chat: `conclave serve` in one terminal; then
+/// Start with `conclave demo`. To chat: `conclave serve` in one terminal, and `conclave chat` in another.
+/// Or command by command:
 /// `conclave --home alice register alice --server http://127.0.0.1:4400`, the same for bob, and
 /// `conclave --home alice group create club`, `conclave --home alice group add club bob`,
 /// `conclave --home alice send club "hello"`, `conclave --home bob read club`.

@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod hints;
 mod invite;
+mod keyring;
 mod message;
 mod output;
 mod passphrase;

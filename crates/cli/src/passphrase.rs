@@ -13,7 +13,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    args,
+    args, keyring,
     output::{Output, warning},
 };
 
@@ -32,10 +32,16 @@ pub(crate) fn home(folder: &Path, file: Option<&Path>) -> anyhow::Result<Home> {
     if let Some(passphrase) = given(file)? {
         return Ok(home.locked_by(passphrase));
     }
-    Ok(match home.state()? {
-        HomeState::Locked if can_ask() => home.locked_by(ask("Passphrase: ")?.try_into()?),
-        _ => home,
-    })
+    if home.state()? != HomeState::Locked {
+        return Ok(home);
+    }
+    if let Some(passphrase) = keyring::passphrase_of(&home)? {
+        return Ok(home.locked_by(passphrase));
+    }
+    if can_ask() {
+        return Ok(home.locked_by(ask("Passphrase: ")?.try_into()?));
+    }
+    Ok(home)
 }
 
 /// A home that is to be made, or whose making was cut off, with the passphrase that somebody chooses.
@@ -58,7 +64,7 @@ pub(crate) fn remark(home: &Home, output: &Output) -> anyhow::Result<()> {
     if home.state()? == HomeState::Open {
         output.remark(
             "this home has no passphrase: whoever can read the folder can read your messages; \
-             `conclave passphrase set` changes that",
+             `conclave passphrase set` changes that, or `conclave passphrase keyring`",
         )?;
     }
     Ok(())
@@ -80,10 +86,20 @@ pub(crate) fn run(home: &Home, command: &args::Passphrase, output: &Output) -> a
                 );
             };
             home.set_passphrase(Some(&new))?;
+            keyring::forget(home)?;
             output.show("the passphrase is set", &json!({ "passphrase": true }))?;
+        }
+        args::Passphrase::Keyring => {
+            keyring::keep(home)?;
+            output.show(
+                "this home has a passphrase that the system's keyring keeps; `conclave recovery show` \
+                 has what brings you back, should both be lost",
+                &json!({ "passphrase": true, "keyring": true }),
+            )?;
         }
         args::Passphrase::Remove => {
             home.set_passphrase(None)?;
+            keyring::forget(home)?;
             output.show(
                 "this home has no passphrase any more: whoever can read the folder can read your \
                  messages",

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Person, Server, complains, conclave};
+use common::{Person, Server, club, complains, conclave};
 use serde_json::Value;
 
 #[test]
@@ -51,11 +51,7 @@ fn two_people_chat() {
 #[test]
 fn an_owner_says_who_may_do_what() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (_server, alice, bob) = club(&folder);
     let open = alice.says(&["group", "permissions", "club"]);
     assert!(open.contains("everyone may send"), "{open}");
     alice.says(&["group", "permissions", "club", "--send", "admins"]);
@@ -98,11 +94,7 @@ fn an_owner_says_who_may_do_what() {
 #[test]
 fn a_group_has_a_profile_and_a_time_after_which_messages_are_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (server, alice, bob) = club(&folder);
     let described = alice.says(&["group", "describe", "club", "--text", "a book a month"]);
     assert_eq!(described, "club\na book a month\n");
     let picture = folder.path().join("club.png");
@@ -189,11 +181,7 @@ fn a_list_of_users_is_added_and_who_can_t_be_is_named() {
 #[test]
 fn reading_follows_what_comes() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (_server, alice, bob) = club(&folder);
     let mut tail = conclave()
         .arg("--home")
         .arg(&bob.home)

@@ -6,17 +6,13 @@ mod common;
 
 use std::{io::Write as _, process::Stdio};
 
-use common::{Person, Server, complains, conclave};
+use common::{Person, Server, club, complains, conclave};
 use serde_json::Value;
 
 #[test]
 fn a_second_device_is_linked_by_codes_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (server, alice, bob) = club(&folder);
     bob.says(&["read", "club"]);
 
     let tablet = Person {
@@ -59,11 +55,7 @@ fn a_second_device_is_linked_by_codes_and_revoked() {
 #[test]
 fn a_phrase_that_was_written_down_brings_a_user_back_and_the_lost_device_is_out() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (server, alice, bob) = club(&folder);
     bob.says(&["read", "club"]);
     let shown = alice.run(&["recovery", "show"]);
     assert!(String::from_utf8_lossy(&shown.stderr).contains("whoever has these words"));

@@ -6,16 +6,12 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Person, Server, complains};
+use common::{Person, Server, club, complains};
 
 #[test]
 fn messages_are_answered_edited_marked_and_taken_back() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (_server, alice, bob) = club(&folder);
 
     let sent = &alice.json(&["send", "club", "when?"])[0];
     let question = sent["sequence"].to_string();
@@ -61,11 +57,7 @@ fn messages_are_answered_edited_marked_and_taken_back() {
 #[test]
 fn files_are_sent_and_saved() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (_server, alice, bob) = club(&folder);
     let file = folder.path().join("plan.txt");
     let bytes: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
     std::fs::write(&file, &bytes).unwrap();
@@ -138,11 +130,7 @@ fn people_come_in_by_invitation_and_everything_ends() {
 #[test]
 fn what_was_said_is_found_counted_written_out_and_hidden() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("server"), &[]);
-    let alice = Person::new(&folder, "alice", &server.url);
-    let bob = Person::new(&folder, "bob", &server.url);
-    alice.says(&["group", "create", "club"]);
-    alice.says(&["group", "add", "club", "bob"]);
+    let (_server, alice, bob) = club(&folder);
     alice.says(&["send", "club", "the garden gate is green"]);
     alice.says(&["send", "club", "nothing else"]);
     bob.says(&["mute", "club"]);

@@ -8,7 +8,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::{ClientError, local::Lock};
+use crate::{ClientError, entropy::random, local::Lock};
 
 /// The longest passphrase, in bytes: far more than anybody types, so that a wrong file is noticed.
 const PASSPHRASE_BYTES_MAX: usize = 1024;
@@ -48,7 +48,7 @@ pub enum HomeState {
 }
 
 /// A passphrase: wiped from memory after use, and never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Home {
@@ -74,6 +74,12 @@ impl Home {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether it was given a passphrase, be it the right one or not.
+    #[must_use]
+    pub fn has_passphrase(&self) -> bool {
+        self.passphrase.is_some()
     }
 
     pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
@@ -127,6 +133,26 @@ impl From<&Self> for Home {
 }
 
 impl Passphrase {
+    /// One that nobody could guess or remember, 256 random bits in hexadecimal: for a system's keyring.
+    #[must_use]
+    pub fn random() -> Self {
+        let bits = Zeroizing::new(random::<32>());
+        // Room for all, so that no copy stays behind where it would have to grow.
+        let mut text = Zeroizing::new(String::with_capacity(2 * bits.len()));
+        for byte in bits.iter() {
+            for half in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(half.into(), 16));
+            }
+        }
+        Self(text)
+    }
+
+    /// The passphrase itself, for whoever is to keep it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

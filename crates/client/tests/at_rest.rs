@@ -9,13 +9,14 @@ mod scanner;
 use std::fs;
 
 use common::World;
-use conclave_client::{Client, ClientError, Home, HomeState, Message, Passphrase};
+use conclave_client::{Client, ClientError, Home, HomeState, Message, Passphrase, ProfileChange};
 use scanner::Markers;
 
 const TEXT: &str = "Meet me at the old lighthouse";
 const ANSWER: &str = "Bring the brass telescope";
 const EDITED: &str = "Forget what I said of Thursday";
 const GROUP: &str = "Conspiracy of gardeners";
+const TOPIC: &str = "Tulips, and who is to plant them";
 const FILE_NAME: &str = "floor-plan-of-the-museum.pdf";
 const PASSPHRASE: &str = "eleven purple elephants";
 
@@ -38,6 +39,14 @@ async fn planted(world: &World) -> (Client, Home, Markers) {
         .unwrap();
     let with_file = Message::text(EDITED).attach(attachment.clone());
     alice.send(group, with_file).await.unwrap();
+    let change = ProfileChange::default().description(TOPIC);
+    alice.describe(group, change).await.unwrap();
+    alice
+        .set_picture(group, &file, "image/png", |_| {})
+        .await
+        .unwrap();
+    let profile = alice.profile(group).await.unwrap().unwrap();
+    let picture = profile.picture.unwrap();
     bob.sync().await.unwrap();
     bob.send(group, ANSWER).await.unwrap();
     alice.sync().await.unwrap();
@@ -57,6 +66,8 @@ async fn planted(world: &World) -> (Client, Home, Markers) {
         ("file key", attachment.key.as_bytes()),
         ("file hash", &attachment.content_hash),
         ("identity key", &identity.to_entropy_array().0[..32]),
+        ("description", TOPIC.as_bytes()),
+        ("picture key", picture.key.as_bytes()),
         ("group id", group.as_bytes()),
         ("schema", b"CREATE TABLE"),
         ("table", b"outbox_by_group"),
@@ -105,6 +116,7 @@ async fn without_encryption_everything_planted_is_found() {
     assert!(markers.found_in(home.folder()).is_empty());
     let mut expected = vec![
         "answer",
+        "description",
         "file hash",
         "file key",
         "file name",
@@ -113,6 +125,7 @@ async fn without_encryption_everything_planted_is_found() {
         "identity key",
         "other name",
         "own name",
+        "picture key",
         "schema",
         "table",
         "text",

@@ -63,6 +63,8 @@ pub(crate) enum Passphrase {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         new_passphrase_file: Option<PathBuf>,
     },
+    /// Have a random passphrase, which the system's keyring keeps: who is logged in opens the home
+    Keyring,
     /// Have no passphrase: whoever can read the folder can read your messages
     Remove,
 }

@@ -154,8 +154,13 @@ impl Driver<'_> {
                 Effect::Redraw => self.screen.terminal.clear()?,
                 Effect::Ring => self.screen.ring()?,
                 Effect::Load(load) => self.load(load),
-                Effect::Register { server, name, code } => {
-                    let asked = self.asked.with(server, name, code);
+                Effect::Register {
+                    server,
+                    name,
+                    code,
+                    passphrase,
+                } => {
+                    let asked = self.asked.with(server, name, code, passphrase);
                     register::begin(asked, self.sender.clone());
                 }
                 other => {

@@ -1,15 +1,25 @@
 //! A line, or a few, that somebody types.
 
+use std::fmt;
+
 use unicode_segmentation::UnicodeSegmentation as _;
+
+use zeroize::Zeroizing;
 
 use super::text::{clean, width};
 
-/// A text with a cursor, which stands before a character as people count them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A text with a cursor, which stands before a character as people count them. It is wiped when it goes,
+/// since it may be a secret.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Editor {
-    text: String,
+    text: Zeroizing<String>,
     at: usize,
+    /// How each character is shown, where nobody is to read over a shoulder.
+    mask: Option<&'static str>,
 }
+
+/// Room for a secret, in bytes, so that no copy stays behind where it would have to grow.
+const SECRET_BYTES: usize = 4096;
 
 /// A text as it stands in so many columns, and where the cursor is.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,8 +32,18 @@ pub(super) struct Laid {
 impl Editor {
     pub(super) fn with(text: &str) -> Self {
         Self {
-            text: text.to_owned(),
+            text: Zeroizing::new(text.to_owned()),
             at: text.len(),
+            mask: None,
+        }
+    }
+
+    /// Nothing yet, and nothing of it is ever shown.
+    pub(super) fn secret() -> Self {
+        Self {
+            text: Zeroizing::new(String::with_capacity(SECRET_BYTES)),
+            at: 0,
+            mask: Some("*"),
         }
     }
 
@@ -54,7 +74,7 @@ impl Editor {
 
     pub(super) fn take(&mut self) -> String {
         self.at = 0;
-        std::mem::take(&mut self.text)
+        std::mem::take(&mut *self.text)
     }
 
     pub(super) fn backspace(&mut self) {
@@ -62,7 +82,8 @@ impl Editor {
     }
 
     pub(super) fn delete(&mut self) {
-        self.text.replace_range(self.at..self.after(), "");
+        let after = self.after();
+        self.text.replace_range(self.at..after, "");
     }
 
     pub(super) fn left(&mut self) {
@@ -154,7 +175,7 @@ impl Editor {
         for pair in places.windows(2) {
             let cluster = &self.text[pair[0].at..pair[1].at];
             if cluster != "\n" {
-                lines[pair[0].line].push_str(cluster);
+                lines[pair[0].line].push_str(self.mask.unwrap_or(cluster));
             }
         }
         let cursor = places.iter().find(|place| place.at == self.at);
@@ -171,7 +192,7 @@ impl Editor {
         let (mut line, mut column) = (0, 0);
         let mut places = Vec::new();
         for (at, cluster) in self.text.grapheme_indices(true) {
-            let wide = width(cluster);
+            let wide = width(self.mask.unwrap_or(cluster));
             if cluster != "\n" && column + wide > columns {
                 (line, column) = (line + 1, 0);
             }
@@ -187,6 +208,13 @@ impl Editor {
         let at = self.text.len();
         places.push(Placed { at, line, column });
         places
+    }
+}
+
+impl fmt::Debug for Editor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.mask.unwrap_or(&self.text);
+        write!(f, "Editor({text:?} at {})", self.at)
     }
 }
 
@@ -235,6 +263,15 @@ mod tests {
         editor.insert("x");
         assert!(editor.line_step(4, -1) && !editor.line_step(4, -1));
         assert_eq!((editor.text(), editor.at()), ("abcdexf\ng", 2));
+    }
+
+    #[test]
+    fn a_secret_shows_nothing_but_how_long_it_is() {
+        let mut editor = Editor::secret();
+        editor.insert("日本");
+        assert_eq!(editor.laid(9).lines, ["**"]);
+        assert_eq!((editor.laid(9).column, editor.text()), (2, "日本"));
+        assert!(!format!("{editor:?}").contains('日'));
     }
 
     proptest! {

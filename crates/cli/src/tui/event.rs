@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use conclave_client::{
-    Entry, Group, GroupId, Member, Message, MessageId, Role, Sequence, Unread, UserId, UserReceipt,
-    Waiting, WaitingId,
+    Entry, Group, GroupId, Member, Message, MessageId, Passphrase, Role, Sequence, Unread, UserId,
+    UserReceipt, Waiting, WaitingId,
 };
 use ratatui::crossterm::event::KeyEvent;
 
@@ -116,6 +116,7 @@ pub(super) enum Effect {
         server: String,
         name: String,
         code: Option<String>,
+        passphrase: Option<Passphrase>,
     },
     Load(Load),
     /// Puts a message in the outbox, with a file where there is one.

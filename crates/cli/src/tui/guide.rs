@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use conclave_client::{ClientError, Passphrase};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
@@ -17,6 +18,8 @@ pub(super) enum Field {
     Server,
     Name,
     Code,
+    Passphrase,
+    Again,
 }
 
 /// The questions, and what was answered.
@@ -27,6 +30,10 @@ pub(super) struct Guide {
     pub(super) name: Editor,
     /// Asked only where the server asks for it.
     pub(super) code: Option<Editor>,
+    /// Asked where the home is new and nobody has given one; may stay empty.
+    pub(super) passphrase: Option<Editor>,
+    /// The passphrase once more, where there is one.
+    again: Editor,
     pub(super) field: Field,
     /// Registering goes on.
     pub(super) is_busy: bool,
@@ -46,10 +53,16 @@ impl Guide {
             server: Editor::with(server),
             name: Editor::with(name),
             code: None,
+            passphrase: None,
+            again: Editor::secret(),
             field,
             is_busy: false,
             refusal: None,
         }
+    }
+
+    pub(super) fn ask_for_passphrase(&mut self) {
+        self.passphrase = Some(Editor::secret());
     }
 
     pub(super) fn refused(&mut self, refusal: Refusal) {
@@ -66,9 +79,13 @@ impl Guide {
     /// The questions that are asked.
     pub(super) fn fields(&self) -> impl DoubleEndedIterator<Item = (Field, &Editor)> {
         let code = self.code.as_ref().map(|it| (Field::Code, it));
+        let passphrase = self.passphrase.as_ref();
+        let again = passphrase.filter(|it| !it.is_empty()).map(|_| &self.again);
         [(Field::Server, &self.server), (Field::Name, &self.name)]
             .into_iter()
             .chain(code)
+            .chain(passphrase.map(|it| (Field::Passphrase, it)))
+            .chain(again.map(|it| (Field::Again, it)))
     }
 
     pub(super) fn paste(&mut self, text: &str) {
@@ -99,19 +116,52 @@ impl Guide {
         Vec::new()
     }
 
-    /// On to the first question without an answer; registers where there is none.
+    /// On to the first question without an answer, then to the next one; registers after the last, or
+    /// where somebody has mended what was wrong.
     fn enter(&mut self) -> Vec<Effect> {
         let blank = |editor: &Editor| editor.text().trim().is_empty();
         let missing = self.fields().find(|(_, editor)| blank(editor));
-        if let Some((field, _)) = missing {
+        if let Some((field, _)) = missing.filter(|(field, _)| *field != Field::Passphrase) {
             self.field = field;
             return Vec::new();
         }
-        // The name is asked after the server also where it was given.
-        if self.field == Field::Server && self.refusal.is_none() {
-            self.field = Field::Name;
+        let last = self.fields().next_back().map(|(field, _)| field);
+        if Some(self.field) != last && self.refusal.is_none() {
+            self.go(1);
             return Vec::new();
         }
+        match self.chosen_passphrase() {
+            Ok(passphrase) => self.register(passphrase),
+            Err(refusal) => {
+                self.refused(refusal);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The passphrase, where both lines say the same.
+    fn chosen_passphrase(&mut self) -> Result<Option<Passphrase>, Refusal> {
+        let Some(first) = self.passphrase.as_ref().filter(|it| !it.is_empty()) else {
+            return Ok(None);
+        };
+        let refusal = |text: String, about| Refusal {
+            text,
+            about: Some(about),
+        };
+        if first.text() != self.again.text() {
+            self.again = Editor::secret();
+            return Err(refusal(
+                "these two are not the same".to_owned(),
+                Field::Again,
+            ));
+        }
+        let chosen = first.text().parse();
+        chosen
+            .map(Some)
+            .map_err(|error: ClientError| refusal(error.to_string(), Field::Passphrase))
+    }
+
+    fn register(&mut self, passphrase: Option<Passphrase>) -> Vec<Effect> {
         self.is_busy = true;
         self.refusal = None;
         let answer = |editor: &Editor| editor.text().trim().to_owned();
@@ -119,6 +169,7 @@ impl Guide {
             server: answer(&self.server),
             name: answer(&self.name),
             code: self.code.as_ref().map(answer),
+            passphrase,
         }]
     }
 
@@ -134,6 +185,8 @@ impl Guide {
             Field::Server => &mut self.server,
             Field::Name => &mut self.name,
             Field::Code => self.code.get_or_insert_default(),
+            Field::Passphrase => self.passphrase.get_or_insert_with(Editor::secret),
+            Field::Again => &mut self.again,
         }
     }
 }

@@ -38,7 +38,7 @@ mod verbs;
 mod view;
 mod window;
 
-use conclave_client::{Client, ClientError, Home};
+use conclave_client::{Client, ClientError, Home, HomeState};
 
 use self::{
     chat::Chat,
@@ -63,11 +63,14 @@ pub(crate) async fn run(home: &Home, wanted: args::Chat) -> anyhow::Result<()> {
     let mut screen = Screen::take()?;
     let now = driver::now();
     let name = wanted.name.unwrap_or_default();
-    let guide = Guide::new(home.folder().to_owned(), &registration.server, &name);
+    let mut guide = Guide::new(home.folder().to_owned(), &registration.server, &name);
+    if home.state()? == HomeState::Empty && !home.has_passphrase() {
+        guide.ask_for_passphrase();
+    }
     let model = Model {
         stage: match &client {
             Some(client) => Stage::Chat(Box::new(Chat::new(client.user().clone(), now))),
-            None => Stage::Guide(guide),
+            None => Stage::Guide(Box::new(guide)),
         },
         look: Look::of_environment(),
         now,

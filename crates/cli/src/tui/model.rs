@@ -17,6 +17,6 @@ pub(super) struct Model {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// There is no account in this home.
-    Guide(Guide),
+    Guide(Box<Guide>),
     Chat(Box<Chat>),
 }

@@ -1,6 +1,6 @@
 //! Makes an account, as the first run asks.
 
-use conclave_client::{Client, ClientError, Home, Registration};
+use conclave_client::{Client, ClientError, Home, Passphrase, Registration};
 use tokio::sync::mpsc;
 
 use super::{
@@ -18,8 +18,17 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn with(&self, server: String, name: String, code: Option<String>) -> Self {
+    pub(super) fn with(
+        &self,
+        server: String,
+        name: String,
+        code: Option<String>,
+        passphrase: Option<Passphrase>,
+    ) -> Self {
         let mut asked = self.clone();
+        if let Some(passphrase) = passphrase {
+            asked.home = asked.home.locked_by(passphrase);
+        }
         asked.name = name;
         asked.registration.server = server;
         asked.registration.code = code.or(asked.registration.code);

@@ -96,6 +96,16 @@ impl Person {
     }
 }
 
+/// A server, and alice and bob with the group `club`, which alice has made.
+pub fn club(folder: &TempDir) -> (Server, Person, Person) {
+    let server = Server::start(&folder.path().join("server"), &[]);
+    let alice = Person::new(folder, "alice", &server.url);
+    let bob = Person::new(folder, "bob", &server.url);
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    (server, alice, bob)
+}
+
 pub fn conclave() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
     for variable in [

@@ -188,17 +188,27 @@ fn what_waits_and_what_failed_is_shown_with_its_reason() {
 #[test]
 fn the_first_run_asks_and_says_what_is_wrong() {
     let mut played = Played::alone(80, 24);
-    let guide = Guide::new(PathBuf::from("/home/alice/.conclave"), "", "");
-    played.model.stage = Stage::Guide(guide);
+    let mut guide = Guide::new(PathBuf::from("/home/alice/.conclave"), "", "");
+    guide.ask_for_passphrase();
+    played.model.stage = Stage::Guide(Box::new(guide));
     played.must_show("http://127.0.0.1:4400");
     played.must_show("/home/alice/.conclave");
     played.press(KeyCode::Enter);
     assert_eq!(played.effects(), []);
     played.enters("alice");
+    assert_eq!(played.effects(), []);
+    played.enters("sesame");
+    assert!(!played.shows("sesame"));
+    played.must_show("******");
+    played.enters("sesamee");
+    assert_eq!(played.effects(), []);
+    played.must_show("these two are not the same");
+    played.enters("sesame");
     let register = |code: Option<&str>| Effect::Register {
         server: "http://127.0.0.1:4400".to_owned(),
         name: "alice".to_owned(),
         code: code.map(str::to_owned),
+        passphrase: "sesame".parse().ok(),
     };
     assert_eq!(played.effects(), [register(None)]);
     played.must_show("Registering");

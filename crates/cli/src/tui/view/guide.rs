@@ -14,10 +14,14 @@ use crate::tui::{
 };
 
 /// Columns of the names of the questions.
-const LABEL: u16 = 9;
+const LABEL: u16 = 12;
 
 /// The widest that this gets: lines stay short enough to be read.
 const COLUMNS_MAX: u16 = 64;
+
+/// What the passphrase is for.
+const PASSPHRASE: &str = " A passphrase keeps what is stored here from whoever copies the folder; you \
+                          may leave it empty.";
 
 pub(super) fn draw(guide: &Guide, look: &Look, frame: &mut Frame<'_>) {
     let whole = frame.area();
@@ -36,7 +40,12 @@ pub(super) fn draw(guide: &Guide, look: &Look, frame: &mut Frame<'_>) {
         let home = clean_line(&guide.home.display().to_string());
         let about = format!(
             "Messages that only you and those you write to can read. There is no account in {home} \
-             yet: say at which server you want one, and your name there."
+             yet: say at which server you want one, and your name there.{}",
+            if guide.passphrase.is_some() {
+                PASSPHRASE
+            } else {
+                ""
+            }
         );
         text.extend(wrap(&about, wide).into_iter().map(Line::raw));
         text.push(Line::default());
@@ -48,6 +57,8 @@ pub(super) fn draw(guide: &Guide, look: &Look, frame: &mut Frame<'_>) {
             Field::Server => "Server",
             Field::Name => "Name",
             Field::Code => "Code",
+            Field::Passphrase => "Passphrase",
+            Field::Again => "Once more",
         };
         let style = if is_here { look.strong() } else { look.faint() };
         let laid = editor.laid(usize::from(columns.saturating_sub(LABEL).max(2)));
