@@ -145,6 +145,7 @@ fn an_external_commit_of_a_kept_groupinfo_is_refused_by_members_too() {
                     sender_device_id: tablet.as_bytes().to_vec().into(),
                     kind: v1::EntryKind::Commit.into(),
                     message: commit.clone(),
+                    ..v1::LogEntry::default()
                 });
                 Ok(Reply::ReadLog(page))
             }

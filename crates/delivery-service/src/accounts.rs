@@ -19,6 +19,7 @@ use crate::{
     limits::USERS_PER_TAKE_MAX,
     registration::hash,
     server::Registration,
+    stamping::Stamper,
     store::{Device, Published, Registered, Shown, Store, Take, Taken},
 };
 
@@ -28,6 +29,7 @@ pub(crate) struct Accounts {
     hub: Arc<Hub>,
     auth: Arc<Authenticator>,
     registration: Registration,
+    stamper: Arc<Stamper>,
 }
 
 /// The KeyPackages of a user's devices; `None` where the user is not known here.
@@ -40,12 +42,14 @@ impl Accounts {
         hub: Arc<Hub>,
         auth: Arc<Authenticator>,
         registration: Registration,
+        stamper: Arc<Stamper>,
     ) -> Self {
         Self {
             store,
             hub,
             auth,
             registration,
+            stamper,
         }
     }
 

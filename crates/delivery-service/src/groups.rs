@@ -15,7 +15,9 @@ mod vote;
 
 use std::sync::Arc;
 
-use conclave_protocol::{DeviceCertificate, DeviceId, GroupId, RequestId, UnixMillis, limits};
+use conclave_protocol::{
+    Commitment, DeviceAddress, DeviceCertificate, DeviceId, GroupId, RequestId, UnixMillis, limits,
+};
 
 use crate::{
     error::Refusal,
@@ -23,7 +25,8 @@ use crate::{
     followers::Followers,
     hub::{Hub, Topic},
     ordering::{Receipt, Submission, Verdict},
-    store::{Effect, NewEntry, NewGroup, Store},
+    stamping::Stamper,
+    store::{Effect, NewEntry, NewGroup, NewStamp, Store},
 };
 use body::{check_size, hash};
 
@@ -38,6 +41,7 @@ pub(crate) struct Groups {
     hub: Arc<Hub>,
     followers: Followers,
     rules: KnownRules,
+    stamper: Arc<Stamper>,
 }
 
 /// A message to be appended to a log, and under which id.
@@ -55,13 +59,19 @@ pub(crate) struct Request<'a> {
 
 impl Groups {
     /// Groups that are kept in `store`; news of them goes to `hub`.
-    pub(crate) fn new(store: Arc<dyn Store>, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, hub: Arc<Hub>, stamper: Arc<Stamper>) -> Self {
         Self {
             store,
             hub,
             followers: Followers::default(),
             rules: KnownRules::default(),
+            stamper,
         }
+    }
+
+    /// What makes messages reportable.
+    pub(crate) fn stamper(&self) -> &Stamper {
+        &self.stamper
     }
 
     /// Makes a group known, with its creator as the only member. The same again changes nothing.
@@ -121,11 +131,46 @@ impl Groups {
         let verdict = match request.body {
             Body::Application(message) => {
                 self.check_may_send(request, &submission, now)?;
-                self.append(request, submission, message, Effect::Application, now)?
+                self.append_message(request, submission, message, framing.commitment, now)?
             }
             Body::Handshake(handshake) => self.take_in(request, submission, handshake, now)?,
         };
         receipt(verdict, now)
+    }
+
+    /// Appends an application message, with a stamp where its sender committed to it.
+    fn append_message(
+        &self,
+        request: &Request<'_>,
+        submission: Submission,
+        message: &[u8],
+        commitment: Option<Commitment>,
+        now: UnixMillis,
+    ) -> Result<Verdict, Refusal> {
+        let Some(commitment) = commitment else {
+            return self.append(request, submission, message, Effect::Application, None, now);
+        };
+        let stamp = NewStamp {
+            sender: &self.address_of(request.sender)?,
+            commitment,
+            key: &self.stamper.key_at(now),
+        };
+        self.append(
+            request,
+            submission,
+            message,
+            Effect::Application,
+            Some(stamp),
+            now,
+        )
+    }
+
+    fn address_of(&self, device: DeviceId) -> Result<DeviceAddress, Refusal> {
+        let user = self.stamper.user_of(device, || {
+            let found = self.store.device(device)?.ok_or(Refusal::NotMember)?;
+            Ok::<_, Refusal>(found.address.user)
+        })?;
+        Ok(DeviceAddress { user, device })
     }
 
     /// Appends to the log and wakes who waits for it.
@@ -135,6 +180,7 @@ impl Groups {
         submission: Submission,
         message: &[u8],
         effect: Effect<'_>,
+        stamp: Option<NewStamp<'_>>,
         now: UnixMillis,
     ) -> Result<Verdict, Refusal> {
         let verdict = self.store.append(&NewEntry {
@@ -145,6 +191,7 @@ impl Groups {
             accepted: now,
             message,
             effect,
+            stamp,
         })?;
         if let Verdict::Accept(sequence) = &verdict {
             self.hub.appended(request.group, *sequence);

@@ -26,6 +26,7 @@ use crate::{
     retention::Retention,
     server::Registration,
     service::{Rooms, Service},
+    stamping::Stamper,
     store::{MemoryStore, Store},
 };
 
@@ -96,7 +97,9 @@ fn service(
 ) -> DeliveryServiceServer<Service> {
     let hub = Arc::new(Hub::default());
     // Nobody shows a token here, so its secret protects nothing.
-    let auth = Arc::new(Authenticator::new(server_name.to_owned(), [0; 32]));
+    let secret = [0; 32];
+    let auth = Arc::new(Authenticator::new(server_name.to_owned(), secret));
+    let stamper = Arc::new(Stamper::new(server_name, &secret));
     let rooms = Rooms {
         clock: Clock::Given(Arc::clone(millis)),
         accounts: Accounts::new(
@@ -104,8 +107,9 @@ fn service(
             Arc::clone(&hub),
             auth,
             Registration::Open,
+            Arc::clone(&stamper),
         ),
-        groups: Groups::new(Arc::clone(store), Arc::clone(&hub)),
+        groups: Groups::new(Arc::clone(store), Arc::clone(&hub), stamper),
         blobs: Blobs::new(Arc::clone(store), &Retention::default()),
         hub,
         store: Arc::clone(store),

@@ -32,6 +32,7 @@ mod registration;
 mod retention;
 mod server;
 mod service;
+mod stamping;
 mod status;
 mod store;
 mod tails;

@@ -12,6 +12,12 @@ pub(crate) const FOLLOWERS_CACHED_MAX: usize = 64;
 /// come from its follower, once an epoch.
 pub(crate) const RULES_CACHED_MAX: usize = 16_384;
 
+/// Devices whose users are in memory, for stamps: some 100 bytes each.
+pub(crate) const SENDERS_CACHED_MAX: usize = 65_536;
+
+/// Stamping keys before the next one that the service shows: those of all weeks that the log may reach back to.
+pub(crate) const STAMPING_KEYS_SHOWN: u64 = 6;
+
 /// Commits between two snapshots of a group's state: what a restart replays at most per group,
 /// against writing the whole tree, 4.3 MB at 10,000 members.
 pub(crate) const COMMITS_PER_SNAPSHOT: u64 = 64;

@@ -30,6 +30,7 @@ use crate::{
     follower::Follower,
     groups::{Body, Groups, Request},
     hub::Hub,
+    stamping::Stamper,
     store::{NewGroup, Page, SqliteStore, Store, contract},
 };
 
@@ -85,6 +86,11 @@ fn store(path: &Path, groups: u8) -> SqliteStore {
     store
 }
 
+fn groups_of(store: Arc<dyn Store>) -> Groups {
+    let stamper = Arc::new(Stamper::new("here", &[0; 32]));
+    Groups::new(store, Arc::new(Hub::default()), stamper)
+}
+
 /// Who stands in each group's tree, where nothing here looks.
 fn founder() -> Engine {
     let key = SigningKey::from_seed(&[1; 32]);
@@ -132,7 +138,7 @@ fn summary(mut runs: Vec<f64>) -> (f64, f64, f64) {
 fn messages_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(store(&folder.path().join("conclave.db"), 2));
-    let groups = Groups::new(store, Arc::new(Hub::default()));
+    let groups = groups_of(store);
     append(&groups, 2, 2, 2, &AtomicU64::new(0));
 }
 
@@ -147,10 +153,7 @@ fn measure_appends_against_a_bare_writer() {
     for (threads, used) in [(64, 1), (64, 64), (16, 16), (1, 1)] {
         let path = folder.path().join(format!("{threads}-{used}.db"));
         let store = Arc::new(store(&path, 64));
-        let groups = Groups::new(
-            Arc::clone(&store) as Arc<dyn Store>,
-            Arc::new(Hub::default()),
-        );
+        let groups = groups_of(Arc::clone(&store) as Arc<dyn Store>);
         let bare = SqliteStore::open(&folder.path().join(format!("bare-{threads}-{used}.db")));
         let bare = bare.unwrap();
         bare.prepare_bare();
@@ -202,7 +205,7 @@ async fn measure_catching_up() {
     let filling = path.clone();
     tokio::task::spawn_blocking(move || {
         let store: Arc<dyn Store> = Arc::new(store(&filling, 1));
-        let groups = Groups::new(store, Arc::new(Hub::default()));
+        let groups = groups_of(store);
         let drawn = AtomicU64::new(0);
         append(&groups, 50, 1, ENTRIES / 50, &drawn);
     })

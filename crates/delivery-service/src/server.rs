@@ -35,6 +35,7 @@ use crate::{
     },
     retention::{self, Retention},
     service::{Rooms, Service},
+    stamping::Stamper,
     store::{Identity, Store},
 };
 
@@ -258,6 +259,7 @@ fn service(
     stopping: watch::Receiver<bool>,
 ) -> Gate<Delivery> {
     let hub = Arc::new(Hub::default());
+    let stamper = Arc::new(Stamper::new(&identity.server_name, &identity.secret));
     let auth = Arc::new(Authenticator::new(identity.server_name, identity.secret));
     let rules = Rules::new(Arc::clone(&auth), Arc::clone(&rates), config.minimum_client);
     let rooms = Rooms {
@@ -267,8 +269,9 @@ fn service(
             Arc::clone(&hub),
             auth,
             config.registration,
+            Arc::clone(&stamper),
         ),
-        groups: Groups::new(Arc::clone(&store), Arc::clone(&hub)),
+        groups: Groups::new(Arc::clone(&store), Arc::clone(&hub), stamper),
         blobs: Blobs::new(Arc::clone(&store), &config.retention),
         hub,
         store,

@@ -2,7 +2,7 @@
 //!
 //! The bytes are not ours to trust. Their size was bounded before, and nothing here recurses.
 
-use conclave_protocol::{Epoch, GroupId};
+use conclave_protocol::{COMPONENT_FRANKING, Commitment, Epoch, GroupId};
 use tls_codec::{
     DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Framing {
     pub(crate) epoch: Epoch,
     /// Whether it comes from a device that joins by it (RFC 9420 §12.4.3.2).
     pub(crate) joins: bool,
+    /// What the sender of an application message committed to.
+    pub(crate) commitment: Option<Commitment>,
 }
 
 /// What a PublicMessage and a PrivateMessage begin with, MLSMessage's header included
@@ -47,7 +49,7 @@ struct Prefix {
 /// What follows the prefix of a PrivateMessage.
 #[derive(TlsDeserializeBytes, TlsSize)]
 struct PrivateRest {
-    _authenticated_data: VLBytes,
+    authenticated_data: VLBytes,
     _encrypted_sender_data: VLBytes,
     _ciphertext: VLBytes,
 }
@@ -69,8 +71,11 @@ impl Framing {
         if prefix.wire_format != PRIVATE_MESSAGE || prefix.kind != APPLICATION {
             return Err(Refusal::Invalid("not an encrypted application message"));
         }
-        PrivateRest::tls_deserialize_exact_bytes(rest).map_err(|_| MALFORMED)?;
-        prefix.framing()
+        let rest = PrivateRest::tls_deserialize_exact_bytes(rest).map_err(|_| MALFORMED)?;
+        Ok(Self {
+            commitment: commitment(rest.authenticated_data.as_slice()),
+            ..prefix.framing()?
+        })
     }
 }
 
@@ -92,8 +97,29 @@ impl Prefix {
             group: group.map_err(|_| MALFORMED)?,
             epoch: Epoch(self.epoch),
             joins: (self.wire_format, self.kind) == (PUBLIC_MESSAGE, NEW_MEMBER_COMMIT),
+            commitment: None,
         })
     }
+}
+
+/// A Safe AAD (draft-ietf-mls-extensions §4.9), as far as it is of interest here.
+#[derive(TlsDeserializeBytes, TlsSize)]
+struct SafeAad {
+    items: Vec<SafeAadItem>,
+}
+
+#[derive(TlsDeserializeBytes, TlsSize)]
+struct SafeAadItem {
+    component: u16,
+    data: VLBytes,
+}
+
+/// The sender's commitment in what is authenticated with a message.
+fn commitment(authenticated_data: &[u8]) -> Option<Commitment> {
+    let (aad, _) = SafeAad::tls_deserialize_bytes(authenticated_data).ok()?;
+    let mut items = aad.items.iter();
+    let item = items.find(|item| item.component == COMPONENT_FRANKING)?;
+    Commitment::from_item(item.data.as_slice())
 }
 
 /// A Welcome (RFC 9420 §12.4.3.1) with its header.

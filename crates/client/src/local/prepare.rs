@@ -1,7 +1,7 @@
 //! Making the bytes for an intent when its turn comes, durably, before anybody sees them.
 
 use conclave_engine::{Change, EngineError, KeyPackage, PreparedCommit};
-use conclave_protocol::{DeviceId, Forbidden, GroupId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{Commitment, DeviceId, Forbidden, GroupId, Sequence, UnixMillis, UserId};
 use conclave_rpc::v1::{self, submit_request::Body};
 use prost::Message as _;
 
@@ -88,7 +88,11 @@ impl Tx<'_> {
         content: &[u8],
         now: UnixMillis,
     ) -> Result<Option<Call>, ClientError> {
-        match self.engine.encrypt(self, group, content, None) {
+        // Whoever reads it can show that it was sent, by this device (docs/franking.md).
+        let own = self.own_certificate().address();
+        let commitment = Commitment::to(group, own, content).map(Commitment::to_item);
+        let franking = commitment.as_ref().map(<[u8; Commitment::ITEM_BYTES]>::as_slice);
+        match self.engine.encrypt(self, group, content, franking) {
             Ok(effects) => {
                 #[cfg(feature = "planted-bugs")]
                 let effects = self.forget_generation(effects);

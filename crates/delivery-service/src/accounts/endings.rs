@@ -94,8 +94,11 @@ impl Accounts {
     }
 
     /// Tokens of devices that are no more count no longer, their live streams end, and who reads
-    /// their groups is told that leaves wait to be removed.
+    /// their groups is told that leaves wait to be removed. Their ids may be of others from now on.
     fn part_from(&self, departure: &Departure, now: UnixMillis) {
+        if !departure.devices.is_empty() {
+            self.stamper.forget_senders();
+        }
         for device in &departure.devices {
             self.auth.expel(*device, now);
             self.hub.end(*device);

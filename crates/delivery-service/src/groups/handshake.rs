@@ -177,7 +177,14 @@ impl Groups {
         submission: Submission,
     ) -> Result<Outcome, Refusal> {
         let append = |message, effect: Effect<'_>| {
-            self.append(attempt.request, submission, message, effect, attempt.now)
+            self.append(
+                attempt.request,
+                submission,
+                message,
+                effect,
+                None,
+                attempt.now,
+            )
         };
         match checked {
             Checked::Commit {

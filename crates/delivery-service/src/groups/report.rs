@@ -80,7 +80,7 @@ impl Groups {
             {
                 return Ok(None);
             }
-            match self.append(&request, submission, word.bytes, word.effect, now)? {
+            match self.append(&request, submission, word.bytes, word.effect, None, now)? {
                 // The group moved on meanwhile.
                 Verdict::WrongEpoch(_) => {}
                 verdict => return receipt(verdict, now).map(|receipt| Some(receipt.sequence)),

@@ -26,6 +26,11 @@ pub(super) fn log_entry(entry: Entry) -> v1::LogEntry {
         sender_device_id: id(entry.sender.as_bytes()),
         accepted_millis: entry.accepted.0,
         message: entry.message.into(),
+        frank: entry
+            .frank
+            .map(|frank| frank.to_bytes())
+            .unwrap_or_default()
+            .into(),
     }
 }
 

@@ -142,9 +142,13 @@ impl DeliveryService for Service {
         &self,
         _: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
+        let (now, stamper) = (self.rooms.clock.now(), self.rooms.groups.stamper());
+        let certificates = stamper.certificates(now).into_iter();
         Ok(Response::new(v1::DescribeResponse {
             server_name: self.rooms.accounts.auth().server_name().to_owned(),
-            now_millis: self.rooms.clock.now().0,
+            now_millis: now.0,
+            operator_key: stamper.operator_key().as_bytes().to_vec().into(),
+            stamping_certificates: certificates.map(|it| it.to_bytes().into()).collect(),
         }))
     }
 

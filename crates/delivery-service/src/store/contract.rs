@@ -1,6 +1,7 @@
 //! What every store has to do. Each test runs on each backend.
 
 mod devices;
+mod franks;
 mod instances;
 mod keeping;
 mod log;
@@ -22,6 +23,7 @@ use devices::{
     a_user_has_only_so_many_devices, leaves_of_deleted_devices_wait_to_be_removed,
     only_the_newest_list_says_who_is_registered,
 };
+use franks::each_stamped_message_is_proved_by_its_frank;
 use instances::a_state_is_told_from_its_copies;
 use keeping::{
     a_blob_is_there_once_it_is_whole_until_it_expires, a_device_s_old_records_go,
@@ -72,6 +74,7 @@ contract![
     a_commit_brings_everything_or_nothing,
     deltas_last_until_the_snapshot_that_holds_them,
     pages_are_bounded,
+    each_stamped_message_is_proved_by_its_frank,
     reports_and_votes_are_entries_that_change_nothing,
     notices_are_bounded_and_two_about_the_same_are_one,
     an_invitation_is_for_the_first_who_asks_once,
@@ -182,6 +185,7 @@ pub(crate) fn entry(sender: u8, number: u8, epoch: u64) -> NewEntry<'static> {
         accepted: NOW,
         message: b"message",
         effect: Effect::Application,
+        stamp: None,
     }
 }
 

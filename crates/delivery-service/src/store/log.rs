@@ -1,6 +1,11 @@
 //! Groups: their logs, and what a restart needs of them.
 
-use conclave_protocol::{DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis};
+use std::sync::Arc;
+
+use conclave_protocol::{
+    Commitment, DeviceAddress, DeviceId, Epoch, Frank, GroupId, RequestId, Sequence, Stamp,
+    StampingKey, UnixMillis,
+};
 
 use crate::ordering::Submission;
 
@@ -51,6 +56,37 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) message: &'a [u8],
     /// What it does.
     pub(crate) effect: Effect<'a>,
+    /// How it becomes reportable, where it is a message that its sender committed to.
+    pub(crate) stamp: Option<NewStamp<'a>>,
+}
+
+/// What goes into a stamp beside what every entry has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewStamp<'a> {
+    /// Who sends it, as the service knows them.
+    pub(crate) sender: &'a DeviceAddress,
+    /// What the sender committed to.
+    pub(crate) commitment: Commitment,
+    /// The key that stamps now.
+    pub(crate) key: &'a Arc<StampingKey>,
+}
+
+impl NewEntry<'_> {
+    /// The stamp of the entry, once it has a place.
+    pub(crate) fn stamp_at(&self, sequence: Sequence) -> Option<Stamp> {
+        let NewStamp {
+            sender, commitment, ..
+        } = self.stamp?;
+        Some(Stamp {
+            group: self.group,
+            epoch: self.submission.epoch,
+            sequence,
+            accepted: self.accepted,
+            sender: sender.clone(),
+            commitment,
+            message_hash: Stamp::hash_of(self.message),
+        })
+    }
 }
 
 /// What an entry does besides standing in the log. A delta is what it changes in the group's
@@ -132,6 +168,8 @@ pub(crate) struct Entry {
     pub(crate) accepted: UnixMillis,
     /// The MLSMessage, the report or the vote.
     pub(crate) message: Vec<u8>,
+    /// What makes it reportable.
+    pub(crate) frank: Option<Frank>,
 }
 
 /// Which entries to read.

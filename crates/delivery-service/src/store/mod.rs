@@ -29,8 +29,8 @@ pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
 pub(crate) use instance::{Instance, Shown};
 pub(crate) use keeping::{Blob, BlobBegun, BlobId, Expiry, NewBlob};
 pub(crate) use log::{
-    Delta, Effect, Entry, EntryKind, EpochChange, NewEntry, NewGroup, NewWelcome, Page, Range,
-    Snapshot, TreePart,
+    Delta, Effect, Entry, EntryKind, EpochChange, NewEntry, NewGroup, NewStamp, NewWelcome, Page,
+    Range, Snapshot, TreePart,
 };
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 pub(crate) use memory::MemoryStore;

@@ -90,9 +90,16 @@ impl Person {
     }
 
     pub fn encrypt(&mut self, text: &str) -> v1::submit_request::Body {
-        let effects = self
-            .engine
-            .encrypt(&self.state, GROUP, text.as_bytes(), None);
+        self.encrypt_with(text.as_bytes(), None)
+    }
+
+    /// With what stands in the Safe AAD.
+    pub fn encrypt_with(
+        &mut self,
+        content: &[u8],
+        franking: Option<&[u8]>,
+    ) -> v1::submit_request::Body {
+        let effects = self.engine.encrypt(&self.state, GROUP, content, franking);
         let message = self.apply(effects.unwrap());
         v1::submit_request::Body::ApplicationMessage(message.into())
     }

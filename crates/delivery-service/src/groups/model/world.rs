@@ -12,6 +12,7 @@ use crate::{
     error::Refusal,
     hub::Hub,
     server::Registration,
+    stamping::Stamper,
     store::{Mail, Store},
     wire::SlicedWelcome,
 };
@@ -87,14 +88,16 @@ impl World {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         let hub = Arc::new(Hub::default());
         let auth = Authenticator::new("here".into(), [0; 32]);
+        let stamper = Arc::new(Stamper::new("here", &[0; 32]));
         let world = Self {
             accounts: Accounts::new(
                 Arc::clone(&store),
                 Arc::clone(&hub),
                 Arc::new(auth),
                 Registration::Open,
+                Arc::clone(&stamper),
             ),
-            groups: Groups::new(Arc::clone(&store), hub),
+            groups: Groups::new(Arc::clone(&store), hub, stamper),
             store,
             actors: std::array::from_fn(Actor::new),
             model: Model::default(),

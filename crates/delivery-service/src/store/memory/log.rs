@@ -1,6 +1,6 @@
 //! Logs: what is appended, and what that changes.
 
-use conclave_protocol::{DeviceId, GroupId, RequestId, Sequence, UnixMillis};
+use conclave_protocol::{DeviceId, Frank, FrankBatch, GroupId, RequestId, Sequence, UnixMillis};
 
 use super::{Group, State};
 use crate::{
@@ -130,6 +130,7 @@ impl Group {
             sender: entry.sender,
             accepted: entry.accepted,
             message: entry.message.to_vec(),
+            frank: frank(entry, sequence),
         });
     }
 
@@ -183,4 +184,11 @@ pub(super) fn cut<T: Clone>(
         })
         .map(|(_, item)| item.clone())
         .collect()
+}
+
+/// A commit of its own, as each append here is.
+fn frank(entry: &NewEntry<'_>, sequence: Sequence) -> Option<Frank> {
+    let (key, stamp) = (entry.stamp?.key, entry.stamp_at(sequence)?);
+    let batch = FrankBatch::seal(vec![stamp.leaf()], key)?;
+    batch.frank(0, key.authenticate(&stamp))
 }

@@ -1,11 +1,12 @@
 //! The log: one order per group, decided and written in one transaction.
 
-use conclave_protocol::{DeviceId, Epoch, GroupId, RequestId, Sequence, UnixMillis};
+use conclave_protocol::{DeviceId, Epoch, Frank, GroupId, RequestId, Sequence, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
     columns::typed,
+    franks::Batches,
     groups, invitations, mailbox,
     writer::Transaction,
 };
@@ -66,7 +67,11 @@ pub(super) fn append(db: &Transaction<'_>, entry: &NewEntry<'_>) -> Result<Verdi
 }
 
 fn insert(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Result<()> {
-    db.prepare_cached("INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+    let stamp = entry.stamp.as_ref().zip(entry.stamp_at(sequence));
+    let frank = stamp
+        .map(|(by, stamp)| db.stamp(&stamp, by.key))
+        .transpose()?;
+    db.prepare_cached("INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
         .execute(params![
             entry.group.as_bytes(),
             sequence.0,
@@ -75,6 +80,7 @@ fn insert(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Res
             entry.sender.as_bytes(),
             entry.accepted.0,
             entry.message,
+            frank,
         ])?;
     Ok(())
 }
@@ -135,7 +141,7 @@ fn change_epoch(
 
 pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<Entry>> {
     let mut statement = db.prepare_cached(
-        "SELECT sequence, epoch, kind, sender, accepted_millis, message FROM log
+        "SELECT sequence, epoch, kind, sender, accepted_millis, message, frank FROM log
          WHERE group_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4",
     )?;
     let mut rows = statement.query(params![
@@ -144,10 +150,12 @@ pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<En
         page.up_to.0,
         page.entries,
     ])?;
-    let mut entries = Vec::new();
+    let (mut entries, mut batches) = (Vec::new(), Batches::default());
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let entry = entry(row)?;
+        let place: Option<Vec<u8>> = row.get(6)?;
+        let frank = place.map(|place| batches.frank(db, &place)).transpose()?;
+        let entry = entry(row, frank.flatten())?;
         bytes += entry.message.len();
         if bytes > page.bytes && !entries.is_empty() {
             break;
@@ -170,7 +178,7 @@ pub(super) fn words(
     let mut rows = statement.query(params![group.as_bytes(), up_to.0, limit])?;
     let mut words = Vec::new();
     while let Some(row) = rows.next()? {
-        words.push(entry(row)?);
+        words.push(entry(row, None)?);
     }
     words.reverse();
     Ok(words)
@@ -189,7 +197,7 @@ pub(super) fn senders(db: &Connection, group: GroupId, kind: EntryKind) -> Resul
     Ok(senders)
 }
 
-fn entry(row: &Row<'_>) -> Result<Entry> {
+fn entry(row: &Row<'_>, frank: Option<Frank>) -> Result<Entry> {
     Ok(Entry {
         sequence: Sequence(row.get(0)?),
         epoch: Epoch(row.get(1)?),
@@ -197,6 +205,7 @@ fn entry(row: &Row<'_>) -> Result<Entry> {
         sender: typed(row, 3)?,
         accepted: UnixMillis(row.get(4)?),
         message: row.get(5)?,
+        frank,
     })
 }
 

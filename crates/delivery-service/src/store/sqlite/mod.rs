@@ -9,6 +9,7 @@ mod blobs;
 mod columns;
 mod connection;
 mod deletion;
+mod franks;
 mod groups;
 mod instances;
 mod invitations;

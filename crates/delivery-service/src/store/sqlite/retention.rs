@@ -1,14 +1,17 @@
 //! What has had its time goes, a bounded piece in each transaction.
 
-use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence};
+use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     super::{Expiry, Result},
     columns::typed,
+    franks,
     writer::Transaction,
 };
 use crate::limits::EXPIRED_PER_TRANSACTION_MAX;
+
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
 pub(super) fn groups_after(
     db: &Connection,
@@ -43,6 +46,11 @@ pub(super) fn devices_after(
 /// Whether there may be more to drop.
 pub(super) fn expire_group(db: &Transaction<'_>, group: GroupId, expiry: &Expiry) -> Result<bool> {
     let dropped = expire_log(db, group, expiry)?;
+    // Whoever reads the log of another group meanwhile may still want those of a day before.
+    franks::expire(
+        db,
+        UnixMillis(expiry.log_before.0.saturating_sub(DAY_MILLIS)),
+    )?;
     expire_welcomes(db, group, expiry)?;
     // One at a time: each may have many parts.
     let blobs = db

@@ -7,6 +7,7 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
@@ -15,19 +16,33 @@ use std::{
     },
 };
 
+use conclave_protocol::{Stamp, StampingKey};
 use rusqlite::Connection;
 
-use super::super::{Result, StoreError};
+use super::{
+    super::{Result, StoreError},
+    franks::{PLACE_BYTES, Unsigned},
+};
 use crate::limits::{WRITES_PER_COMMIT_MAX, WRITES_QUEUED_MAX};
 
 /// What a write works on. It is kept as a whole or not at all.
-pub(super) struct Transaction<'a>(&'a Connection);
+pub(super) struct Transaction<'a> {
+    connection: &'a Connection,
+    unsigned: &'a RefCell<Unsigned>,
+}
+
+impl Transaction<'_> {
+    /// Has a stamp signed with all others of the commit; gives what stands beside the entry.
+    pub(super) fn stamp(&self, stamp: &Stamp, key: &Arc<StampingKey>) -> Result<[u8; PLACE_BYTES]> {
+        self.unsigned.borrow_mut().take(self.connection, stamp, key)
+    }
+}
 
 impl Deref for Transaction<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.0
+        self.connection
     }
 }
 
@@ -43,6 +58,7 @@ struct Turn {
     /// The group whose transaction is open.
     open: Option<Arc<Group>>,
     size: usize,
+    unsigned: RefCell<Unsigned>,
 }
 
 /// Writes that are committed together.
@@ -60,6 +76,7 @@ impl Writer {
                 connection,
                 open: None,
                 size: 0,
+                unsigned: RefCell::default(),
             }),
         }
     }
@@ -98,8 +115,15 @@ impl Turn {
             return Ok(Err(error.into()));
         }
         self.size += 1;
-        let transaction = Transaction(&self.connection);
+        let transaction = Transaction {
+            connection: &self.connection,
+            unsigned: &self.unsigned,
+        };
+        let stamped = self.unsigned.borrow().count();
         let result = catch_unwind(AssertUnwindSafe(|| work(&transaction)));
+        if !matches!(result, Ok(Ok(_))) {
+            self.unsigned.borrow_mut().forget_after(stamped);
+        }
         let end = match result {
             Ok(Ok(_)) => "RELEASE turn",
             _ => "ROLLBACK TO turn",
@@ -135,6 +159,7 @@ impl Turn {
     }
 
     fn abandon(&self) {
+        self.unsigned.take();
         if !self.connection.is_autocommit() && self.execute("ROLLBACK").is_err() {
             tracing::error!("a transaction was neither committed nor rolled back");
         }
@@ -145,8 +170,12 @@ impl Turn {
         let Some(group) = self.open.take() else {
             return;
         };
+        let unsigned = self.unsigned.take();
         let committed = !self.connection.is_autocommit()
-            && match self.execute("COMMIT") {
+            && match unsigned
+                .seal(&self.connection)
+                .and_then(|()| self.execute("COMMIT"))
+            {
                 Ok(()) => true,
                 Err(error) => {
                     tracing::error!(%error, "a transaction was not committed");
