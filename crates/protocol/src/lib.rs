@@ -45,7 +45,7 @@ pub use ids::{
 pub use intent::MembershipIntent;
 pub use rules::{
     Acts, COMPONENT_FRANKING, COMPONENT_RULES, CREDENTIAL_TYPE, Forbidden, GroupRules, Permissions,
-    RULES_VERSION, Role, RulesError,
+    RULES_VERSION, Role, RulesError, Unreportable,
 };
 pub use signature::{SignatureError, SigningKey, VerifyingKey};
 pub use succession::{Bystander, Case, Heard, Judgement, Says, users_needed};

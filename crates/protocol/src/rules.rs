@@ -21,20 +21,27 @@
 //! } Settings;
 //!
 //! struct {
-//!     uint16 version = 1;
+//!     opaque operator_key<V>;         // Ed25519, of the service's operator, or nothing
+//!     uint8 unreportable;             // marked(0), refused(1)
+//! } Reporting;
+//!
+//! struct {
+//!     uint16 version;
 //!     Permissions permissions;
 //!     UserRole roles<V>;              // in the order of the users, each once
 //!     Settings settings;
+//!     select (GroupRules.version) { case 1: struct {}; case 2: Reporting; };
 //! } GroupRules;
 //! ```
 //!
-//! There is one encoding of each: rules that let everybody do everything, list nobody and set nothing
-//! are the version alone. They stand in the GroupContext's `app_data_dictionary`
+//! There is one encoding of each: rules that say nothing of reporting are of version 1, others of version 2;
+//! rules that let everybody do everything, list nobody and set nothing are the version alone. They stand in the GroupContext's `app_data_dictionary`
 //! (draft-ietf-mls-extensions §4.6) under [`COMPONENT_RULES`]. A member that does not know the
 //! version neither joins nor continues: guessing would fork the group. What a later version adds
 //! follows after the version.
 
 mod judge;
+mod reporting;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -43,10 +50,13 @@ use tls_codec::{
     DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes,
 };
 
+use reporting::Reporting;
+
 pub use judge::{Acts, Forbidden};
+pub use reporting::Unreportable;
 
 use crate::{
-    ProfileHash, UserId,
+    ProfileHash, UserId, VerifyingKey,
     limits::{MESSAGE_EXPIRY_MAX, ROLES_MAX},
 };
 
@@ -60,8 +70,11 @@ pub const COMPONENT_RULES: u16 = 0x8C01;
 /// The component whose Safe AAD item carries a message's franking commitment (private use).
 pub const COMPONENT_FRANKING: u16 = 0x8C02;
 
-/// The rules that this program writes into a new group.
-pub const RULES_VERSION: u16 = 1;
+/// The newest rules that this program follows, and writes where an older version has no words for them.
+pub const RULES_VERSION: u16 = 2;
+
+/// The rules that say nothing of reporting.
+const VERSION_1: u16 = 1;
 
 /// What a user is in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -153,7 +166,8 @@ impl Permissions {
 /// on its own; there are no external senders; of the GroupContext nothing changes but these rules, by
 /// a Commit; an external Commit removes nothing but an older leaf of the same device's user and
 /// device, and comes from a user who has a device in the group or with a member's
-/// [`Approval`](crate::Approval).
+/// [`Approval`](crate::Approval). Version 2 names the key by which the service's stamps are known, and what
+/// becomes of messages that can't be reported; only owners change that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupRules {
     permissions: Permissions,
@@ -162,6 +176,7 @@ pub struct GroupRules {
     /// After how many seconds messages are to be gone.
     expires_after_seconds: u32,
     profile: Option<ProfileHash>,
+    reporting: Reporting,
 }
 
 /// Why a group's rules can't be followed.
@@ -229,6 +244,34 @@ impl GroupRules {
         self.profile
     }
 
+    /// What becomes of messages that nobody could report.
+    #[must_use]
+    pub fn unreportable(&self) -> Unreportable {
+        self.reporting.unreportable
+    }
+
+    /// Whether the service of the operator with this key stamps the group's messages. Where whoever made the
+    /// group knew no such key, any does.
+    #[must_use]
+    pub fn trusts_operator(&self, key: &VerifyingKey) -> bool {
+        let pinned = self.reporting.operator_key;
+        pinned.is_none_or(|pinned| pinned == *key.as_bytes())
+    }
+
+    /// The same rules for a group whose messages the service of this operator stamps.
+    #[must_use]
+    pub fn with_operator_key(mut self, key: Option<&VerifyingKey>) -> Self {
+        self.reporting.operator_key = key.map(|key| *key.as_bytes());
+        self
+    }
+
+    /// The same rules with another answer to messages that nobody could report.
+    #[must_use]
+    pub fn with_unreportable(mut self, unreportable: Unreportable) -> Self {
+        self.reporting.unreportable = unreportable;
+        self
+    }
+
     /// The same rules with another time after which messages are to be gone, in whole seconds.
     ///
     /// # Errors
@@ -287,7 +330,9 @@ impl GroupRules {
     /// The encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = RULES_VERSION.to_be_bytes().to_vec();
+        let says_reporting = self.reporting != Reporting::default();
+        let version = if says_reporting { RULES_VERSION } else { VERSION_1 };
+        let mut bytes = version.to_be_bytes().to_vec();
         if *self == Self::default() {
             return bytes;
         }
@@ -302,6 +347,9 @@ impl GroupRules {
         };
         // Serializing fails only past 2^30 bytes, and the roles are bounded far below.
         bytes.extend(wire.tls_serialize_detached().unwrap_or_default());
+        if says_reporting {
+            bytes.extend(self.reporting.to_bytes());
+        }
         bytes
     }
 
@@ -311,18 +359,15 @@ impl GroupRules {
     /// [`RulesError::Version`] for a version that this program does not know, whatever follows it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RulesError> {
         let (version, rest) = bytes.split_first_chunk().ok_or(RulesError::Malformed)?;
-        match u16::from_be_bytes(*version) {
-            RULES_VERSION => {}
+        let rules = match u16::from_be_bytes(*version) {
+            VERSION_1 if rest.is_empty() => Some(Self::default()),
+            VERSION_1 => Wire::tls_deserialize_exact_bytes(rest)
+                .ok()
+                .and_then(Wire::into_rules),
+            RULES_VERSION => with_reporting(rest),
             other => return Err(RulesError::Version(other)),
-        }
-        let rules = if rest.is_empty() {
-            Self::default()
-        } else {
-            let wire = Wire::tls_deserialize_exact_bytes(rest);
-            wire.ok()
-                .and_then(Wire::into_rules)
-                .ok_or(RulesError::Malformed)?
         };
+        let rules = rules.ok_or(RulesError::Malformed)?;
         // One encoding for each: order, doubles and the form of lengths are held by this.
         if rules.to_bytes() == bytes && rules.roles.len() <= ROLES_MAX {
             Ok(rules)
@@ -330,6 +375,13 @@ impl GroupRules {
             Err(RulesError::Malformed)
         }
     }
+}
+
+fn with_reporting(bytes: &[u8]) -> Option<GroupRules> {
+    let (wire, rest) = Wire::tls_deserialize_bytes(bytes).ok()?;
+    let reporting = Reporting::from_bytes(rest)?;
+    let rules = wire.into_rules()?;
+    Some(GroupRules { reporting, ..rules })
 }
 
 #[derive(Debug, TlsSerialize, TlsDeserializeBytes, TlsSize)]
@@ -370,6 +422,7 @@ impl Wire {
         Some(GroupRules {
             expires_after_seconds: is_bounded.then_some(self.expires_after_seconds)?,
             profile,
+            reporting: Reporting::default(),
             permissions: Permissions::from_codes(self.permissions)?,
             // A member who is listed as one would be a second encoding.
             roles: roles

@@ -35,7 +35,7 @@ pub enum Forbidden {
     /// Send a message.
     #[error("the group's rules do not let this user send")]
     Send,
-    /// Say who may do what, or who is what.
+    /// Say who may do what, who is what, or what becomes of messages that can't be reported.
     #[error("only an owner changes what the members of the group may do")]
     Govern,
     /// Leave the group without anybody to govern it.
@@ -136,7 +136,8 @@ impl GroupRules {
         acts: &Acts<'_>,
         is_member: &impl Fn(&UserId) -> bool,
     ) -> Result<(), Forbidden> {
-        if after.permissions != self.permissions {
+        let owned = |rules: &Self| (rules.permissions, rules.reporting);
+        if owned(after) != owned(self) {
             self.require(Role::Owner, acts.by, is_member, Forbidden::Govern)?;
         }
         let settings = |rules: &Self| (rules.expiry(), rules.profile());

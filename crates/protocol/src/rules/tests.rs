@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{GROUP_CONTEXT_BYTES_MAX, USER_PART_CHARS_MAX};
+use crate::{
+    SigningKey,
+    limits::{GROUP_CONTEXT_BYTES_MAX, USER_PART_CHARS_MAX},
+};
 
 const NAMES: [&str; 5] = ["a@x", "b@x", "c@x", "d@x", "e@x"];
 
@@ -25,13 +28,23 @@ fn rules() -> impl Strategy<Value = GroupRules> {
         });
     let roles = prop::collection::vec((0..NAMES.len(), role()), 0..4);
     let settings = (0_u64..3, prop::option::of(any::<[u8; 32]>()));
-    (permissions, roles, settings).prop_map(|(permissions, roles, (seconds, profile))| {
+    let reporting = (prop::option::of(1_u8..4), any::<bool>());
+    (permissions, roles, settings, reporting).prop_map(|(permissions, roles, settings, reporting)| {
+        let ((seconds, profile), (operator, is_refused)) = (settings, reporting);
+        let operator = operator.map(|seed| SigningKey::from_seed(&[seed; 32]).verifying_key());
+        let unreportable = if is_refused {
+            Unreportable::Refused
+        } else {
+            Unreportable::Marked
+        };
         let expiry = (seconds > 0).then(|| Duration::from_secs(seconds));
         let rules = GroupRules::default()
             .with_permissions(permissions)
             .with_expiry(expiry)
             .unwrap()
-            .with_profile(profile.map(ProfileHash::from_bytes));
+            .with_profile(profile.map(ProfileHash::from_bytes))
+            .with_operator_key(operator.as_ref())
+            .with_unreportable(unreportable);
         let listed = roles.into_iter().map(|(at, role)| (user(at), role));
         listed.fold(rules, |rules, (user, role)| {
             rules.with_role(user, role).unwrap()
@@ -82,7 +95,8 @@ proptest! {
             }
             let had = owners(&before).any(is_member);
             prop_assert!(!had || owners(&after).any(is_there));
-            prop_assert!(governs || after.permissions() == before.permissions());
+            let owned = |rules: &GroupRules| (rules.permissions(), rules.reporting);
+            prop_assert!(governs || owned(&after) == owned(&before));
             let is_as_before =
                 (after.expiry(), after.profile()) == (before.expiry(), before.profile());
             prop_assert!(is_as_before || before.may_describe(&by, is_member).is_ok());
@@ -129,14 +143,17 @@ fn flipped(rules: &GroupRules) -> Permissions {
 fn only_known_rules_are_followed() {
     assert_eq!(GroupRules::from_bytes(&[0, 1]), Ok(GroupRules::default()));
     assert_eq!(
-        GroupRules::from_bytes(&[0, 2, 9]),
-        Err(RulesError::Version(2))
+        GroupRules::from_bytes(&[0, 3, 9]),
+        Err(RulesError::Version(3))
     );
     for malformed in [
         &[1][..],
         &[0, 1, 9],
         &[0, 1, 0, 0, 0, 0, 0],
         &[0, 1, 3, 0, 0, 0, 0],
+        &[0, 2],
+        // What version 1 has words for is said in version 1.
+        &[0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ] {
         assert_eq!(
             GroupRules::from_bytes(malformed),
@@ -244,8 +261,10 @@ fn the_time_after_which_messages_are_gone_is_bounded() {
 
 #[test]
 fn the_longest_rules_fit_in_a_group_context() {
+    let operator = SigningKey::from_seed(&[1; 32]).verifying_key();
     let mut rules = GroupRules::default()
         .with_profile(Some(ProfileHash::from_bytes([7; 32])))
+        .with_operator_key(Some(&operator))
         .with_expiry(Some(MESSAGE_EXPIRY_MAX))
         .unwrap();
     for at in 0..ROLES_MAX {

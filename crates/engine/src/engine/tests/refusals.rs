@@ -308,8 +308,8 @@ fn nothing_of_the_group_context_changes_but_the_rules() {
             EngineError::Rules(RulesError::Malformed),
         ),
         (
-            with_rules(&[0, 2]),
-            EngineError::Rules(RulesError::Version(2)),
+            with_rules(&[0, 3]),
+            EngineError::Rules(RulesError::Version(3)),
         ),
     ] {
         let commit = alice.raw(|provider, group, signer| {
@@ -364,8 +364,8 @@ fn invited_into(extensions: Extensions<GroupContext>) -> EngineError {
 
 #[test]
 fn groups_under_other_rules_are_not_joined() {
-    let later = invited_into(with_rules(&[0, 2, 7, 7]));
-    assert!(matches!(later, EngineError::Rules(RulesError::Version(2))));
+    let later = invited_into(with_rules(&[0, 3, 7, 7]));
+    assert!(matches!(later, EngineError::Rules(RulesError::Version(3))));
     let none = invited_into(Extensions::empty());
     assert!(matches!(none, EngineError::Rules(RulesError::Malformed)));
 
