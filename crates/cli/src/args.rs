@@ -7,10 +7,12 @@ use clap_complete::Shell;
 
 mod account;
 mod chat;
+mod reporting;
 mod server;
 
 pub(crate) use account::{Account, Device, Invite, Passphrase, Recovery};
 pub(crate) use chat::Chat;
+pub(crate) use reporting::Unreportable;
 pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
 /// End-to-end encrypted messaging for very large groups.
@@ -307,6 +309,16 @@ pub(crate) enum Group {
     Picture(Picture),
     /// Show or choose after what time messages in a group are gone
     Expiry(Expiry),
+    /// Show or choose what becomes of messages that nobody could report; only owners may
+    ///
+    /// A message can be reported where its sender committed to it and the server stamped it. Programs that
+    /// follow the protocol always do.
+    Unreportable {
+        /// The group's name, or the beginning of its id
+        group: String,
+        /// What becomes of them from then on
+        choice: Option<Unreportable>,
+    },
     /// Delete a group at the server, once nobody else is in it
     Delete {
         /// The group's name, or the beginning of its id

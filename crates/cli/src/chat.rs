@@ -91,6 +91,9 @@ pub(crate) async fn group(home: &Home, command: Group, output: &Output) -> anyho
         Group::Permissions(wanted) => roles::permissions(&client, &wanted, output).await?,
         Group::Describe(wanted) => profile::describe(&client, wanted, output).await?,
         Group::Picture(wanted) => profile::picture(&client, wanted, output).await?,
+        Group::Unreportable { group, choice } => {
+            roles::unreportable(&client, &group, choice, output).await?;
+        }
         Group::Expiry(wanted) => profile::expiry(&client, wanted, output).await?,
         Group::Leave {
             group,

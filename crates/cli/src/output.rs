@@ -11,7 +11,7 @@ use crate::{
     hints,
     profile::{lifetime, seconds},
     qr,
-    roles::{named, permissions_json, permissions_text},
+    roles::{becomes, named, permissions_json, permissions_text},
 };
 
 pub(crate) struct Output {
@@ -178,7 +178,13 @@ fn entry_text(entry: &Entry, own_domain: &str) -> String {
                 None => String::new(),
             }
         ),
+        EntryKind::Reporting(unreportable) => {
+            format!("{time}  * {author} has it that {}", becomes(*unreportable))
+        }
         EntryKind::Unreadable => format!("{time}  * {author} sent something that can't be read"),
+        EntryKind::Unreportable => {
+            format!("{time}  * {author} sent something that nobody could report: it is refused")
+        }
         _ => format!("{time}  * {author} sent something that this version does not know"),
     }
 }
@@ -208,6 +214,9 @@ fn message_text(posted: &Posted, own_domain: &str) -> String {
     }
     if posted.edited.is_some() {
         text += " (edited)";
+    }
+    if !posted.is_reportable && !posted.deleted {
+        text += " (can't be reported)";
     }
     if let Some(until) = posted.expires {
         text += &format!(" (until {})", clock(until));
@@ -244,6 +253,7 @@ fn message_json(posted: &Posted) -> Value {
         "attachments": attachments.collect::<Vec<_>>(),
         "edited_millis": posted.edited.map(|it| it.0),
         "deleted": posted.deleted,
+        "reportable": posted.is_reportable,
         "expires_millis": posted.expires.map(|it| it.0),
         "reactions": reactions.collect::<Vec<_>>(),
     })
@@ -292,7 +302,12 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
             value["without"] = json!(without.as_ref().map(UserId::as_str));
             ("continued", Some(("to", json!(to.to_string()))))
         }
+        EntryKind::Reporting(unreportable) => (
+            "reporting",
+            Some(("unreportable", json!(unreportable.as_str()))),
+        ),
         EntryKind::Unreadable => ("unreadable", None),
+        EntryKind::Unreportable => ("unreportable", None),
         _ => ("unknown", None),
     };
     value["kind"] = json!(kind);
@@ -336,6 +351,7 @@ mod tests {
             edited: None,
             deleted: false,
             expires: None,
+            is_reportable: true,
             reactions: Vec::new(),
         };
         let text = message_text(&posted, "here");

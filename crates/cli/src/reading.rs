@@ -74,12 +74,25 @@ pub(crate) async fn write_history(
         let Some(last) = entries.last() else { break };
         after = last.sequence;
         for entry in &entries {
-            writeln!(file, "{}", entry_json(entry)).with_context(failed)?;
+            let mut value = entry_json(entry);
+            // Whoever gets the file can show others that this was said; see docs/franking.md.
+            if let Some(evidence) = client.evidence(group, entry.sequence).await? {
+                value["evidence"] = json!(hex(&evidence.to_bytes()));
+            }
+            writeln!(file, "{value}").with_context(failed)?;
             count += 1;
         }
     }
     file.flush().with_context(failed)?;
     Ok(count)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = b"0123456789abcdef";
+    let pairs = bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15].map(|it| char::from(digits[usize::from(it)])));
+    pairs.collect()
 }
 
 pub(crate) async fn mute(

@@ -1,6 +1,6 @@
 //! Who may do what in a group.
 
-use conclave_client::{Client, Permissions, Role};
+use conclave_client::{Client, Permissions, Role, Unreportable};
 use serde_json::{Value, json};
 
 use crate::{
@@ -54,6 +54,40 @@ pub(crate) async fn permissions(
     Ok(())
 }
 
+/// Shows what becomes of messages that nobody could report, after changing it where that is wanted.
+pub(crate) async fn unreportable(
+    client: &Client,
+    group: &str,
+    choice: Option<args::Unreportable>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (group, synced) = find(client, group).await?;
+    let unreportable = match choice.map(Unreportable::from) {
+        Some(choice) => {
+            client.set_unreportable(group.id, choice).await?;
+            choice
+        }
+        None => {
+            synced?;
+            client.unreportable(group.id).await?
+        }
+    };
+    let value = json!({
+        "group": group.id.to_string(),
+        "unreportable": unreportable.as_str(),
+    });
+    output.show(becomes(unreportable), &value)?;
+    Ok(())
+}
+
+/// What becomes of messages that nobody could report.
+pub(crate) fn becomes(unreportable: Unreportable) -> &'static str {
+    match unreportable {
+        Unreportable::Marked => "messages that nobody could report are marked",
+        Unreportable::Refused => "messages that nobody could report are refused",
+    }
+}
+
 /// An owner, an admin, a member.
 pub(crate) fn named(role: Role) -> &'static str {
     match role {
@@ -99,6 +133,15 @@ impl From<args::MemberRole> for Role {
             args::MemberRole::Owner => Self::Owner,
             args::MemberRole::Admin => Self::Admin,
             args::MemberRole::Member => Self::Member,
+        }
+    }
+}
+
+impl From<args::Unreportable> for Unreportable {
+    fn from(choice: args::Unreportable) -> Self {
+        match choice {
+            args::Unreportable::Marked => Self::Marked,
+            args::Unreportable::Refused => Self::Refused,
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{io, time::Duration};
 
 use conclave_engine::EngineError;
-use conclave_protocol::{ContentError, DeviceListError, Forbidden, GroupId, IdError, RulesError};
+use conclave_protocol::{
+    ContentError, DeviceListError, Forbidden, GroupId, IdError, RulesError, Sequence,
+    limits::REPORTED_MESSAGES_MAX,
+};
 use thiserror::Error;
 
 use crate::AttachmentError;
@@ -103,6 +106,12 @@ pub enum ClientError {
     #[error("only who wrote a message can edit or delete it")]
     NotAuthor,
 
+    /// Nothing here proves that a message was sent.
+    #[error("#{0} can't be reported: there is nothing here that proves it")]
+    NotReportable(Sequence),
+    /// A report is of no message, or of too many.
+    #[error("a report is of 1 to {REPORTED_MESSAGES_MAX} messages")]
+    ReportSize,
     /// A text is no invitation.
     #[error("this is no invitation; copy it again, all of it")]
     Invitation,

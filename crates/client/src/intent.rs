@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use conclave_protocol::{DeviceId, GroupRules, Message, Permissions, Role, UserId};
+use conclave_protocol::{DeviceId, GroupRules, Message, Permissions, Role, Unreportable, UserId};
 use prost::Message as _;
 
 use crate::ProfileChange;
@@ -45,6 +45,8 @@ pub(crate) enum Intent {
     SetPermissions(Permissions),
     /// Say from then on after what time messages are gone.
     SetExpiry(Option<Duration>),
+    /// Say from then on what becomes of messages that nobody could report.
+    SetUnreportable(Unreportable),
     /// Say something else of the group.
     Describe(ProfileChange),
     /// Have these rules, where another group had them.
@@ -83,6 +85,7 @@ enum Kind {
     Govern = 16,
     SetExpiry = 17,
     Describe = 18,
+    SetUnreportable = 19,
 }
 
 impl Intent {
@@ -114,6 +117,7 @@ impl Intent {
                 let seconds = expiry.map_or(0, |time| time.as_secs());
                 (Kind::SetExpiry, seconds.to_be_bytes().to_vec(), &[][..])
             }
+            Self::SetUnreportable(it) => (Kind::SetUnreportable, vec![it.code()], &[][..]),
             Self::Describe(change) => (Kind::Describe, encode_change(change), &[][..]),
             Self::Govern(rules) => (Kind::Govern, rules.to_bytes(), &[][..]),
         };
@@ -164,6 +168,10 @@ impl Intent {
             Kind::SetExpiry => {
                 let seconds = u64::from_be_bytes(row.content[..].try_into().ok()?);
                 Self::SetExpiry((seconds > 0).then(|| Duration::from_secs(seconds)))
+            }
+            Kind::SetUnreportable => {
+                let [code] = row.content[..].try_into().ok()?;
+                Self::SetUnreportable(Unreportable::from_code(code)?)
             }
             Kind::Describe => Self::Describe(decode_change(&row.content)?),
             Kind::Govern => Self::Govern(GroupRules::from_bytes(&row.content).ok()?),
@@ -237,6 +245,7 @@ mod tests {
             Intent::SetPermissions(permissions),
             Intent::Govern(GroupRules::founded_by(users[1].clone()).with_permissions(permissions)),
             Intent::SetExpiry(None),
+            Intent::SetUnreportable(Unreportable::Refused),
             Intent::SetExpiry(Some(Duration::from_secs(60))),
             Intent::Describe(ProfileChange::default().name("club").picture(None)),
             Intent::Describe(ProfileChange::default().description("")),

@@ -50,6 +50,7 @@ mod profile;
 mod reading;
 mod recovery;
 mod remote;
+mod reporting;
 mod roles;
 pub mod session;
 mod types;
@@ -60,8 +61,8 @@ pub use attachment::{AttachmentError, Progress};
 pub use bulk::{BulkAdded, BulkProgress};
 pub use client::Client;
 pub use conclave_protocol::{
-    Attachment, DeviceId, Forbidden, GroupId, Message, MessageId, Permissions, Profile, Role,
-    Sequence, UnixMillis, UserId,
+    Attachment, DeviceId, Evidence, Forbidden, GroupId, Message, MessageId, Permissions, Profile,
+    Role, Sequence, UnixMillis, Unreportable, UserId,
 };
 pub use error::ClientError;
 pub use events::Events;
@@ -77,5 +78,6 @@ pub use posted::{Posted, Reaction};
 pub use profile::ProfileChange;
 pub use reading::{Unread, UserReceipt};
 pub use recovery::{Recovery, RecoveryPhrase};
+pub use reporting::Shown;
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};
 pub use waiting::{Waiting, WaitingId};

@@ -41,6 +41,7 @@ where
             let asked = service.check_instance(with(request, token));
             Reply::CheckInstance(asked.await?.into_inner())
         }
+        Call::Describe(request) => Reply::Describe(service.describe(request).await?.into_inner()),
         Call::PublishKeyPackages(request) => {
             let asked = service.publish_key_packages(with(request, token));
             Reply::PublishKeyPackages(asked.await?.into_inner())

@@ -17,6 +17,8 @@ pub struct Posted {
     pub deleted: bool,
     /// When it is to be gone.
     pub expires: Option<UnixMillis>,
+    /// Whether this device holds what proves that its author sent it, as it stands now.
+    pub is_reportable: bool,
     /// What members think of it, by user.
     pub reactions: Vec<Reaction>,
 }
@@ -40,6 +42,7 @@ impl Posted {
             answers: None,
             edited: None,
             deleted: false,
+            is_reportable: false,
             reactions: Vec::new(),
         }
     }

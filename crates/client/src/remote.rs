@@ -83,7 +83,7 @@ impl Remote {
     pub(crate) async fn perform(&self, call: &Call) -> Result<Reply, Rejection> {
         let answered = match call {
             // The identity key signs a device list, and a device that is not known yet may publish one.
-            Call::Register(_) | Call::PublishDeviceList(_) => {
+            Call::Register(_) | Call::PublishDeviceList(_) | Call::Describe(_) => {
                 self.retry(|| perform(&self.service, None, call)).await
             }
             _ => {

@@ -1,6 +1,6 @@
 //! Who may do what in a group: what an application shows of it, and changes.
 
-use conclave_protocol::{GroupId, Permissions, Role, UserId};
+use conclave_protocol::{GroupId, Permissions, Role, Unreportable, UserId};
 
 use crate::{Client, ClientError, Receipt};
 
@@ -52,6 +52,28 @@ impl Client {
         permissions: Permissions,
     ) -> Result<Receipt, ClientError> {
         let intent = self.session(move |session| session.set_permissions(group, permissions));
+        self.settle(group, &[intent.await?]).await
+    }
+
+    /// What becomes of messages in a group that nobody could report.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`] for a group that ended.
+    pub async fn unreportable(&self, group: GroupId) -> Result<Unreportable, ClientError> {
+        self.session(move |session| session.unreportable(group))
+            .await
+    }
+
+    /// Says whether members mark messages that nobody could report, or refuse them. Only owners may.
+    ///
+    /// # Errors
+    /// [`ClientError::Forbidden`] and those of [`Self::send`].
+    pub async fn set_unreportable(
+        &self,
+        group: GroupId,
+        unreportable: Unreportable,
+    ) -> Result<Receipt, ClientError> {
+        let intent = self.session(move |session| session.set_unreportable(group, unreportable));
         self.settle(group, &[intent.await?]).await
     }
 }

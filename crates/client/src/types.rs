@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use conclave_protocol::{DeviceId, GroupId, Permissions, Role, Sequence, UnixMillis, UserId};
+use conclave_protocol::{
+    DeviceId, GroupId, Permissions, Role, Sequence, UnixMillis, Unreportable, UserId,
+};
 
 use crate::{Asker, Posted};
 
@@ -192,6 +194,8 @@ pub enum EntryKind {
         /// From which role on somebody may do what, where that has changed.
         permissions: Option<Permissions>,
     },
+    /// The author has this become of messages that nobody could report.
+    Reporting(Unreportable),
     /// The author asked to leave.
     Leaves,
     /// A device of the author came back into the group with new keys. Where it is this one, what
@@ -211,6 +215,9 @@ pub enum EntryKind {
     Unknown(Vec<u8>),
     /// A message that could not be decrypted.
     Unreadable,
+    /// A message that nobody could report, which the group's rules have members refuse: nothing else is
+    /// kept of it.
+    Unreportable,
 }
 
 /// Something that happened, as it happens.

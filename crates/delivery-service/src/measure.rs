@@ -15,8 +15,8 @@ use std::{
 
 use conclave_engine::{Device, Engine, MemoryState};
 use conclave_protocol::{
-    Challenge, DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules,
-    RequestId, Sequence, SigningKey,
+    COMPONENT_FRANKING, Challenge, Commitment, DeviceAddress, DeviceCertificate, DeviceClaims,
+    DeviceId, GroupId, GroupRules, RequestId, Sequence, SigningKey,
 };
 use conclave_rpc::{
     AUTHORIZATION, BEARER, v1,
@@ -36,18 +36,32 @@ use crate::{
 
 const MESSAGE_BYTES: usize = 1024;
 
-/// A PrivateMessage as the service sees it (RFC 9420 §6.3).
-fn message(group: GroupId) -> Vec<u8> {
+/// A PrivateMessage as the service sees it (RFC 9420 §6.3), of a sender who committed to it or not.
+fn message(group: GroupId, is_committed: bool) -> Vec<u8> {
     let bytes = |size| VLBytes::new(vec![0xa5; size]);
+    let aad = if is_committed {
+        committed()
+    } else {
+        Vec::new()
+    };
     let mut message = [0, 1, 0, 2].to_vec();
     let id = VLBytes::new(group.as_bytes().to_vec());
     message.extend(id.tls_serialize_detached().unwrap());
     message.extend([0; 8]);
     message.push(1);
-    for part in [0, 28, MESSAGE_BYTES - message.len() - 32] {
+    message.extend(VLBytes::new(aad).tls_serialize_detached().unwrap());
+    for part in [28, MESSAGE_BYTES - message.len() - 31] {
         message.extend(bytes(part).tls_serialize_detached().unwrap());
     }
     message
+}
+
+/// A Safe AAD with a franking item and nothing else.
+fn committed() -> Vec<u8> {
+    let mut item = COMPONENT_FRANKING.to_be_bytes().to_vec();
+    let data = Commitment::from_bytes([7; 32]).to_item().to_vec();
+    item.extend(VLBytes::new(data).tls_serialize_detached().unwrap());
+    VLBytes::new(item).tls_serialize_detached().unwrap()
 }
 
 fn group(number: u8) -> GroupId {
@@ -105,12 +119,21 @@ fn founder() -> Engine {
 
 /// Appends of so many a second, by so many threads at once, each through all checks.
 fn append(groups: &Groups, threads: u8, groups_used: u8, each: u64, drawn: &AtomicU64) -> f64 {
+    append_of(groups, (threads, groups_used, each), drawn, false)
+}
+
+fn append_of(
+    groups: &Groups,
+    (threads, groups_used, each): (u8, u8, u64),
+    drawn: &AtomicU64,
+    is_committed: bool,
+) -> f64 {
     let begun = Instant::now();
     thread::scope(|scope| {
         for number in 0..threads {
             scope.spawn(move || {
                 let at = number % groups_used + 1;
-                let message = message(group(at));
+                let message = message(group(at), is_committed);
                 for _ in 0..each {
                     let request = Request {
                         sender: contract::device(at),
@@ -139,7 +162,9 @@ fn messages_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(store(&folder.path().join("conclave.db"), 2));
     let groups = groups_of(store);
-    append(&groups, 2, 2, 2, &AtomicU64::new(0));
+    let drawn = AtomicU64::new(0);
+    append(&groups, 2, 2, 2, &drawn);
+    append_of(&groups, (2, 2, 2), &drawn, true);
 }
 
 /// The same number of rows of the same size, by the same writer, with no checks and one table.
@@ -178,13 +203,51 @@ fn measure_appends_against_a_bare_writer() {
     }
 }
 
+/// What stamping adds: the same messages with and without a commitment, by turns, in messages a second and in time of
+/// the processors for each.
+#[test]
+#[ignore = "a measurement"]
+fn measure_stamping() {
+    const RUNS: usize = 9;
+    let folder = tempfile::tempdir().unwrap();
+    println!("threads groups  stamped/s  plain/s  stamped us  plain us  ratio of medians (us)");
+    for (threads, used, each) in [(64, 64, 300), (16, 16, 600), (1, 1, 2_000)] {
+        let path = folder.path().join(format!("stamping-{threads}.db"));
+        let groups = groups_of(Arc::new(store(&path, 64)));
+        let drawn = AtomicU64::new(0);
+        let mut runs = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+        for _ in 0..RUNS {
+            for (at, is_committed) in [(0, true), (1, false)] {
+                let before = processor_micros();
+                let size = (threads, used, each);
+                runs[at].push(append_of(&groups, size, &drawn, is_committed));
+                let spent = processor_micros() - before;
+                runs[at + 2].push(spent / (each * u64::from(threads)) as f64);
+            }
+        }
+        let [fast, plain_fast, cost, plain_cost] = runs.map(|runs| summary(runs).1);
+        println!(
+            "{threads:7} {used:6}  {fast:9.0}  {plain_fast:7.0}  {cost:10.1}  {plain_cost:8.1}  {:.2}",
+            cost / plain_cost
+        );
+    }
+}
+
+/// What this process has used of the processors, as Linux counts it, in hundredths of a second.
+fn processor_micros() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    let ticks = fields.skip(11).take(2).map(|it| it.parse::<f64>().unwrap());
+    ticks.sum::<f64>() * 10_000.0
+}
+
 fn append_bare(bare: &SqliteStore, threads: u8, used: u8, each: u64) -> f64 {
     let begun = Instant::now();
     thread::scope(|scope| {
         for number in 0..threads {
             scope.spawn(move || {
                 let id = group(number % used + 1);
-                let message = message(id);
+                let message = message(id, false);
                 for _ in 0..each {
                     bare.append_bare(id, &message).unwrap();
                 }

@@ -250,6 +250,12 @@ impl GroupRules {
         self.reporting.unreportable
     }
 
+    /// Whether the rules say whose service stamps the group's messages.
+    #[must_use]
+    pub fn names_operator(&self) -> bool {
+        self.reporting.operator_key.is_some()
+    }
+
     /// Whether the service of the operator with this key stamps the group's messages. Where whoever made the
     /// group knew no such key, any does.
     #[must_use]
@@ -331,7 +337,11 @@ impl GroupRules {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let says_reporting = self.reporting != Reporting::default();
-        let version = if says_reporting { RULES_VERSION } else { VERSION_1 };
+        let version = if says_reporting {
+            RULES_VERSION
+        } else {
+            VERSION_1
+        };
         let mut bytes = version.to_be_bytes().to_vec();
         if *self == Self::default() {
             return bytes;

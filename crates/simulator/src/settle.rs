@@ -119,7 +119,31 @@ impl World<'_> {
                 .filter(|entry| !matches!(entry.kind, EntryKind::Named(_)));
             entries.extend(kept.map(|entry| (entry.sequence.0, entry)));
         }
+        for entry in entries.values_mut() {
+            self.can_be_reported(client, entry)?;
+        }
         Ok(entries)
+    }
+
+    /// Whether a client could report a message of somebody else. Of one's own that was acknowledged and not read
+    /// there is no proof, so that nothing is said of those.
+    fn can_be_reported(&self, client: usize, entry: &mut Entry) -> Result<(), Violation> {
+        let EntryKind::Message(posted) = &mut entry.kind else {
+            return Ok(());
+        };
+        let is_exempt = posted.deleted || entry.author == self.machines[client].user;
+        if !posted.is_reportable && !is_exempt {
+            let (id, sequence) = (entry.group, entry.sequence.0);
+            let number = self.groups.iter().position(|it| *it == Some(id));
+            let group = number.unwrap_or_default();
+            return Err(Violation::Unreportable {
+                group,
+                client,
+                sequence,
+            });
+        }
+        posted.is_reportable = true;
+        Ok(())
     }
 
     /// Whether a client is in the group's epoch, or out of it, as the truth has it.

@@ -78,6 +78,16 @@ pub enum Violation {
         /// The entry's place.
         sequence: u64,
     },
+    /// A member took a message of somebody else that it could not report.
+    #[error("group {group}: client {client} could not report entry {sequence}")]
+    Unreportable {
+        /// The group.
+        group: usize,
+        /// The client.
+        client: usize,
+        /// The entry's place.
+        sequence: u64,
+    },
     /// After everything healed, somebody is not where the others are.
     #[error("group {group}: client {client} does not come to where the others are: {reason}")]
     Diverged {

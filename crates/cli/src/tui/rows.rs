@@ -199,6 +199,9 @@ impl Making<'_> {
         if posted.edited.is_some() {
             parts.push("edited".to_owned());
         }
+        if !posted.is_reportable && !posted.deleted {
+            parts.push("can't be reported".to_owned());
+        }
         if let Some(until) = posted.expires {
             parts.push(format!("until {}", self.look.clock(until)));
         }

@@ -37,6 +37,7 @@ pub(super) fn said(at: u64, author: &str, text: &str) -> Entry {
             edited: None,
             deleted: false,
             expires: None,
+            is_reportable: true,
             reactions: Vec::new(),
         }),
     }

@@ -43,6 +43,7 @@ impl Tx<'_> {
             sequence,
             accepted,
             now: accepted,
+            evidence: None,
             events: &mut events,
         };
         match Content::open(bytes) {
@@ -72,6 +73,7 @@ impl Tx<'_> {
                 Some((entry, posted)) if entry.author == from.user => {
                     let message = posted.message.with_text(text, mentions);
                     self.set_text(&entry, &message, line.accepted)?;
+                    self.keep_said(line, &entry)?;
                     self.tell_changed(line, &entry)
                 }
                 _ => Ok(()),
@@ -90,11 +92,13 @@ impl Tx<'_> {
             } => match self.target(line, target)? {
                 Some((entry, _)) => {
                     self.set_reaction(&entry, &from.user, &reaction, withdrawn)?;
+                    self.keep_beside(line, entry.sequence)?;
                     self.tell_changed(line, &entry)
                 }
                 None => Ok(()),
             },
             Content::Receipt { delivered, read } => {
+                self.keep_beside(line, line.sequence)?;
                 // Nobody has come further than the log.
                 let (delivered, read) = (delivered.min(line.sequence), read.min(line.sequence));
                 let (group, user) = (line.group.id, from.user.clone());
@@ -121,7 +125,10 @@ impl Tx<'_> {
         bytes: &[u8],
     ) -> Result<(), ClientError> {
         let id = MessageId::of(line.group.id, from.device, bytes);
-        let posted = Posted::new(id, message, line.accepted);
+        let posted = Posted {
+            is_reportable: line.evidence.is_some(),
+            ..Posted::new(id, message, line.accepted)
+        };
         if posted.is_expired(line.now) || self.entry_of(line.group.id, id)?.is_some() {
             return Ok(());
         }

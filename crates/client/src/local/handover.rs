@@ -128,7 +128,7 @@ impl Tx<'_> {
         at: Sequence,
     ) -> Result<Vec<(Sequence, Intent)>, ClientError> {
         let since = self.history(id, at, usize::MAX)?;
-        for table in ["history", "messages", "reactions"] {
+        for table in ["history", "messages", "reactions", "evidence"] {
             let delete = format!("DELETE FROM {table} WHERE group_id = ? AND sequence >= ?");
             self.sql.execute(&delete, (id.as_bytes(), number(at)))?;
         }

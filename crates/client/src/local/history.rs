@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conclave_protocol::{
-    GroupId, Message, MessageId, Permissions, Role, Sequence, UnixMillis, UserId,
+    GroupId, Message, MessageId, Permissions, Role, Sequence, UnixMillis, Unreportable, UserId,
 };
 use rusqlite::{Row, types::Type};
 
@@ -67,7 +67,10 @@ impl Tx<'_> {
     pub(super) fn is_hidden(&self, entry: &Entry) -> Result<bool, ClientError> {
         let is_said = matches!(
             entry.kind,
-            EntryKind::Message(_) | EntryKind::Unknown(_) | EntryKind::Unreadable
+            EntryKind::Message(_)
+                | EntryKind::Unknown(_)
+                | EntryKind::Unreadable
+                | EntryKind::Unreportable
         );
         Ok(is_said && self.is_blocked(&entry.author)?)
     }
@@ -148,12 +151,14 @@ impl Tx<'_> {
 /// Lines of history with what is known of messages.
 const SELECT: &str = "
     SELECT h.group_id, h.sequence, h.accepted_millis, h.author, h.kind, h.body,
-           m.id, m.edited_millis, m.deleted, m.expires_millis
+           m.id, m.edited_millis, m.deleted, m.expires_millis,
+           EXISTS (SELECT 1 FROM evidence e
+                   WHERE e.group_id = h.group_id AND e.line = h.sequence AND e.is_said)
     FROM history h LEFT JOIN messages m ON m.group_id = h.group_id AND m.sequence = h.sequence";
 
 /// What blocked users say is kept and not shown; what they do to a group is.
 const SHOWN: &str = "
-    AND NOT (h.kind IN ('message', 'unknown', 'unreadable')
+    AND NOT (h.kind IN ('message', 'unknown', 'unreadable', 'unreportable')
              AND h.author IN (SELECT user FROM blocked))";
 
 fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
@@ -184,6 +189,8 @@ fn encode(kind: &EntryKind) -> (&'static str, Vec<u8>) {
         }
         EntryKind::Unknown(bytes) => ("unknown", bytes.clone()),
         EntryKind::Unreadable => ("unreadable", Vec::new()),
+        EntryKind::Unreportable => ("unreportable", Vec::new()),
+        EntryKind::Reporting(unreportable) => ("reporting", vec![unreportable.code()]),
     }
 }
 
@@ -227,6 +234,11 @@ fn decode(kind: &str, body: Vec<u8>) -> Option<EntryKind> {
             }
         }
         "unreadable" => EntryKind::Unreadable,
+        "unreportable" => EntryKind::Unreportable,
+        "reporting" => {
+            let [code] = body[..].try_into().ok()?;
+            EntryKind::Reporting(Unreportable::from_code(code)?)
+        }
         "unknown" => EntryKind::Unknown(body),
         _ => return None,
     })
@@ -307,6 +319,7 @@ fn message_from_row(row: &Row<'_>, body: &[u8]) -> rusqlite::Result<Option<Poste
         edited: time(7)?,
         deleted: row.get(8)?,
         expires: time(9)?,
+        is_reportable: row.get(10)?,
         reactions: Vec::new(),
     }))
 }

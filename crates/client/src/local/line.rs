@@ -1,6 +1,6 @@
 //! The log entry that is being taken in, and where what it says goes.
 
-use conclave_protocol::{Sequence, UnixMillis, UserId};
+use conclave_protocol::{Evidence, Sequence, UnixMillis, UserId};
 
 use super::Tx;
 use crate::{ClientError, Entry, EntryKind, Event, Group, Standing};
@@ -12,6 +12,8 @@ pub(super) struct Line<'a> {
     pub(super) accepted: UnixMillis,
     /// The time at which it is taken in.
     pub(super) now: UnixMillis,
+    /// What proves it, where it is a message that could be reported.
+    pub(super) evidence: Option<Evidence>,
     pub(super) events: &'a mut Vec<Event>,
 }
 
@@ -30,6 +32,9 @@ impl Line<'_> {
             kind,
         };
         tx.record(&entry)?;
+        if self.evidence.is_some() {
+            tx.keep_said(self, &entry)?;
+        }
         if !tx.is_hidden(&entry)? {
             tx.fill_answers(std::slice::from_mut(&mut entry))?;
             self.events.push(Event::Entry(entry));

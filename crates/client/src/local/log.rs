@@ -8,12 +8,7 @@ use conclave_protocol::{
 };
 use conclave_rpc::{device_id, v1};
 
-use super::{
-    Reason, Tx,
-    line::Line,
-    report::Fault,
-    rules::{is_too_new, told},
-};
+use super::{Reason, Tx, evidence::Received, line::Line, report::Fault, rules::is_too_new};
 use crate::{
     ClientError, EntryKind, Event, Group, Member, Standing,
     intent::Intent,
@@ -155,10 +150,11 @@ impl Tx<'_> {
             sequence: Sequence(entry.sequence),
             accepted,
             now,
+            evidence: None,
             events: &mut run.events,
         };
         let own = sender == self.own_certificate().address().device;
-        if own && self.take_in_own(&mut line, &entry.message)? {
+        if own && self.take_in_own(&mut line, entry)? {
             return Ok(true);
         }
         let id = line.group.id;
@@ -169,7 +165,7 @@ impl Tx<'_> {
         match self.engine.process(self, id, &entry.message, accepted) {
             Ok(effects) => {
                 let processed = self.apply(effects)?;
-                self.take_in_processed(&mut line, processed, &before)?;
+                self.take_in_processed(&mut line, entry, processed, &before)?;
                 run.has_read = true;
                 run.unreadable.clear();
             }
@@ -266,16 +262,18 @@ impl Tx<'_> {
     }
 
     /// An entry that this device submitted: the outbox knows what it was. Says whether it did.
-    fn take_in_own(&self, line: &mut Line<'_>, message: &[u8]) -> Result<bool, ClientError> {
-        let id = line.group.id;
+    fn take_in_own(&self, line: &mut Line<'_>, entry: &v1::LogEntry) -> Result<bool, ClientError> {
+        let (id, message) = (line.group.id, &entry.message);
         let Some(intent) = self.land(id, message, line.sequence)? else {
             return Ok(false);
         };
         let me = self.own_certificate().address().user.clone();
         match intent {
             Intent::Send(content) => {
+                line.evidence = self.prove_own(id, entry, &content)?;
                 let own = self.own_certificate().address();
                 self.take_in_content(line, own, &content)?;
+                self.note_stamped(line, !entry.frank.is_empty())?;
             }
             Intent::Leave => {
                 self.apply(self.engine.process(self, id, message, line.accepted)?)?;
@@ -313,6 +311,7 @@ impl Tx<'_> {
             | Intent::SetRole(..)
             | Intent::SetPermissions(_)
             | Intent::SetExpiry(_)
+            | Intent::SetUnreportable(_)
             | Intent::Govern(_) => {
                 let (before, rules) = (self.members(id)?, self.rules(id)?);
                 self.apply(self.engine.merge_pending(self, id)?)?;
@@ -329,13 +328,26 @@ impl Tx<'_> {
     fn take_in_processed(
         &self,
         line: &mut Line<'_>,
+        entry: &v1::LogEntry,
         processed: Processed,
         rules_before: &GroupRules,
     ) -> Result<(), ClientError> {
         match processed {
             Processed::Application {
-                sender, content, ..
-            } => self.take_in_content(line, &sender, &content),
+                sender,
+                epoch,
+                content,
+                franking,
+            } => {
+                let received = Received {
+                    entry,
+                    sender: &sender,
+                    epoch,
+                    content: &content,
+                    item: franking.as_deref(),
+                };
+                self.take_in_received(line, &received)
+            }
             Processed::Proposal { from, .. } => line.add(self, from.user, EntryKind::Leaves),
             Processed::Commit {
                 by,
@@ -407,23 +419,6 @@ impl Tx<'_> {
             return Ok(());
         }
         self.introduce(group.id)
-    }
-
-    /// What a Commit has changed about who may do what. A line that says who came or went is kept
-    /// rather than this one: this program never makes a Commit that does both.
-    fn tell_governed(
-        &self,
-        line: &mut Line<'_>,
-        by: &UserId,
-        before: &GroupRules,
-    ) -> Result<(), ClientError> {
-        let (after, users) = (self.rules(line.group.id)?, self.users_in(line.group.id)?);
-        let kind = told(before, &after, |user| users.contains(user));
-        let is_free = self.entry(line.group.id, line.sequence)?.is_none();
-        match kind.filter(|_| is_free) {
-            Some(kind) => line.add(self, by.clone(), kind),
-            None => Ok(()),
-        }
     }
 
     fn end(&self, line: &mut Line<'_>) -> Result<(), ClientError> {

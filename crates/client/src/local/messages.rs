@@ -108,6 +108,7 @@ impl Tx<'_> {
         ] {
             self.sql.prepare_cached(statement)?.execute(place)?;
         }
+        self.forget_evidence(entry.group, entry.sequence)?;
         self.wipes();
         Ok(())
     }
@@ -223,6 +224,7 @@ impl Tx<'_> {
                 let mut statement = self.sql.prepare_cached(statement)?;
                 statement.execute((group.as_bytes(), number(*at)))?;
             }
+            self.forget_evidence(*group, *at)?;
         }
         if !due.is_empty() {
             self.wipes();

@@ -10,6 +10,7 @@ mod contacts;
 mod content;
 mod database;
 mod devices;
+mod evidence;
 mod farewell;
 mod files;
 mod gather;
@@ -29,9 +30,11 @@ mod profile;
 mod reading;
 mod recovery;
 mod report;
+mod reporting;
 mod resync;
 mod rules;
 mod schema;
+mod service;
 mod signals;
 mod state;
 mod stay;
@@ -40,10 +43,13 @@ mod takeover;
 mod unlisted;
 mod welcome;
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
 
 use conclave_engine::{Device, Engine};
-use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis, UserId};
+use conclave_protocol::{DeviceCertificate, SignedRoot, SigningKey, UnixMillis, UserId};
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -76,6 +82,8 @@ pub(crate) struct Local {
     engine: Engine,
     account: Account,
     random: RefCell<ChaCha20Rng>,
+    /// Roots of stamps whose signatures were checked, the latest ones.
+    roots: RefCell<VecDeque<SignedRoot>>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<crate::Planted>,
 }
@@ -132,6 +140,7 @@ impl Local {
             engine: Engine::new(device),
             account,
             random: RefCell::new(random),
+            roots: RefCell::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
         })
@@ -168,6 +177,7 @@ impl Local {
             sql: &sql,
             engine: &self.engine,
             random: &self.random,
+            roots: &self.roots,
             wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
@@ -191,6 +201,7 @@ impl Local {
             sql: &sql,
             engine: &self.engine,
             random: &self.random,
+            roots: &self.roots,
             wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
@@ -203,6 +214,7 @@ pub(crate) struct Tx<'a> {
     sql: &'a Transaction<'a>,
     engine: &'a Engine,
     random: &'a RefCell<ChaCha20Rng>,
+    roots: &'a RefCell<VecDeque<SignedRoot>>,
     /// Whether something was deleted that has to be gone from the disk.
     wipes: Cell<bool>,
     #[cfg(feature = "planted-bugs")]

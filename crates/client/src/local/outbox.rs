@@ -44,6 +44,7 @@ impl Tx<'_> {
         now: UnixMillis,
     ) -> Result<(GroupId, i64), ClientError> {
         let rules = GroupRules::founded_by(self.own_user().clone());
+        let rules = rules.with_operator_key(self.operator_key()?.as_ref());
         let (rules, profile) = self.first_profile(name, rules)?;
         let founded = self.found_group(Some(name.to_owned()), &rules, now)?;
         self.put_profile(founded.0, &profile, &Profile::named(name))?;

@@ -9,7 +9,7 @@ use prost::Message as _;
 use rusqlite::OptionalExtension as _;
 use zeroize::Zeroizing;
 
-use super::{Tx, groups::id_column, history, messages::millis};
+use super::{Tx, evidence::Kept, groups::id_column, history, messages::millis};
 use crate::{ClientError, Standing, intent::Intent, linking::Request};
 
 /// Lines of one group's history that are handed over, the latest ones: what a person scrolls back to.
@@ -35,6 +35,9 @@ struct Past {
     lines: Vec<Line>,
     #[prost(message, repeated, tag = "2")]
     receipts: Vec<Receipt>,
+    /// The keys that stamped it.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    stamping_certificates: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -59,6 +62,20 @@ struct Line {
     expires_millis: Option<u64>,
     #[prost(message, repeated, tag = "10")]
     reactions: Vec<Mark>,
+    #[prost(message, repeated, tag = "11")]
+    evidence: Vec<Proof>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Proof {
+    #[prost(uint64, tag = "1")]
+    sequence: u64,
+    #[prost(bool, tag = "2")]
+    is_said: bool,
+    #[prost(uint32, tag = "3")]
+    envelope_bytes: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    evidence: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -149,18 +166,22 @@ impl Tx<'_> {
                 deleted: row.get(7)?,
                 expires_millis: row.get::<_, Option<i64>>(8)?.map(number),
                 reactions: Vec::new(),
+                evidence: Vec::new(),
             })
         })?;
         let (mut past, mut bytes) = (Past::default(), 0);
         for line in rows {
             let mut line = line?;
             line.reactions = self.marks(group, line.sequence)?;
+            line.evidence = self.proofs(group, line.sequence)?;
             bytes += line.encoded_len();
             if bytes > BYTES_MAX {
                 break;
             }
             past.lines.push(line);
         }
+        let certificates = self.stamping_certificates()?;
+        past.stamping_certificates = certificates.iter().map(|it| it.to_bytes()).collect();
         for known in self.receipts(group)? {
             past.receipts.push(Receipt {
                 user: known.user.to_string(),
@@ -240,6 +261,9 @@ impl Tx<'_> {
         self.forget_parcel(group)?;
         let past = Past::decode(bytes).unwrap_or_default();
         let mut brought = 0;
+        for certificate in &past.stamping_certificates {
+            self.keep_certificate(certificate)?;
+        }
         for line in &past.lines {
             let is_named =
                 line.kind != "message" || line.id.as_ref().is_some_and(|it| it.len() == 32);
@@ -293,6 +317,7 @@ impl Tx<'_> {
                     line.deleted,
                     line.expires_millis.map(number),
                 ))?;
+            self.put_proofs(group, line)?;
             for Mark { user, reaction } in &line.reactions {
                 if user.parse::<UserId>().is_ok() {
                     self.sql
@@ -302,6 +327,30 @@ impl Tx<'_> {
             }
         }
         Ok(is_new)
+    }
+
+    fn put_proofs(&self, group: GroupId, line: &Line) -> Result<(), ClientError> {
+        for proof in &line.evidence {
+            let kept = Kept {
+                sequence: Sequence(proof.sequence),
+                is_said: proof.is_said,
+                envelope_bytes: proof.envelope_bytes,
+                evidence: proof.evidence.clone(),
+            };
+            self.put_past_evidence(group, Sequence(line.sequence), &kept)?;
+        }
+        Ok(())
+    }
+
+    fn proofs(&self, group: GroupId, sequence: u64) -> Result<Vec<Proof>, ClientError> {
+        let kept = self.evidence_of_line(group, Sequence(sequence))?;
+        let proofs = kept.into_iter().map(|kept| Proof {
+            sequence: kept.sequence.0,
+            is_said: kept.is_said,
+            envelope_bytes: kept.envelope_bytes,
+            evidence: kept.evidence,
+        });
+        Ok(proofs.collect())
     }
 
     fn marks(&self, group: GroupId, sequence: u64) -> Result<Vec<Mark>, ClientError> {

@@ -69,6 +69,7 @@ impl Tx<'_> {
             Intent::RemoveUnlisted => self.prepare_remove_unlisted(group, item, now),
             Intent::SetRole(..)
             | Intent::SetPermissions(_)
+            | Intent::SetUnreportable(_)
             | Intent::SetExpiry(_)
             | Intent::Govern(_) => self.prepare_govern(group, item, now),
             Intent::Describe(change) => self.prepare_describe(group, item, change, now),
@@ -91,7 +92,9 @@ impl Tx<'_> {
         // Whoever reads it can show that it was sent, by this device (docs/franking.md).
         let own = self.own_certificate().address();
         let commitment = Commitment::to(group, own, content).map(Commitment::to_item);
-        let franking = commitment.as_ref().map(<[u8; Commitment::ITEM_BYTES]>::as_slice);
+        let franking = commitment
+            .as_ref()
+            .map(<[u8; Commitment::ITEM_BYTES]>::as_slice);
         match self.engine.encrypt(self, group, content, franking) {
             Ok(effects) => {
                 #[cfg(feature = "planted-bugs")]

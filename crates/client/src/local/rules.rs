@@ -10,7 +10,7 @@ use conclave_protocol::{
     UnixMillis, UserId,
 };
 
-use super::{Tx, outbox::Item};
+use super::{Tx, line::Line, outbox::Item};
 use crate::{ClientError, EntryKind, intent::Intent, session::Call};
 
 impl Tx<'_> {
@@ -183,9 +183,34 @@ impl Tx<'_> {
             }
             Intent::SetExpiry(expiry) => rules.clone().with_expiry(*expiry)?,
             Intent::SetPermissions(permissions) => rules.clone().with_permissions(*permissions),
+            Intent::SetUnreportable(unreportable) => {
+                let rules = rules.clone().with_unreportable(*unreportable);
+                // Whoever made the group may not have known it.
+                match rules.names_operator() {
+                    true => rules,
+                    false => rules.with_operator_key(self.operator_key()?.as_ref()),
+                }
+            }
             Intent::Govern(after) => after.clone(),
             _ => return Ok(None),
         }))
+    }
+
+    /// What a Commit has changed about who may do what. A line that says who came or went is kept
+    /// rather than this one: this program never makes a Commit that does both.
+    pub(super) fn tell_governed(
+        &self,
+        line: &mut Line<'_>,
+        by: &UserId,
+        before: &GroupRules,
+    ) -> Result<(), ClientError> {
+        let (after, users) = (self.rules(line.group.id)?, self.users_in(line.group.id)?);
+        let kind = told(before, &after, |user| users.contains(user));
+        let is_free = self.entry(line.group.id, line.sequence)?.is_none();
+        match kind.filter(|_| is_free) {
+            Some(kind) => line.add(self, by.clone(), kind),
+            None => Ok(()),
+        }
     }
 
     /// Has the rules judge, and reads who is in the group only where the answer depends on it.
@@ -215,16 +240,19 @@ struct Governed {
 /// The line of history that tells what changed in a group's rules, for those who are there after.
 /// `None` where nothing has, but that those who left are not listed any longer, or what is said of the
 /// group: that is told when it is said.
-pub(super) fn told(
+fn told(
     before: &GroupRules,
     after: &GroupRules,
     is_there: impl Fn(&UserId) -> bool,
 ) -> Option<EntryKind> {
     let governed = Governed::between(before, after, is_there);
     let expiring = (before.expiry() != after.expiry()).then(|| EntryKind::Expiring(after.expiry()));
+    let is_reporting = before.unreportable() != after.unreportable();
+    let reporting = is_reporting.then(|| EntryKind::Reporting(after.unreportable()));
     governed
         .map(|Governed { roles, permissions }| EntryKind::Governed { roles, permissions })
         .or(expiring)
+        .or(reporting)
 }
 
 impl Governed {

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-pub(super) const SCHEMA_VERSION: u32 = 15;
+pub(super) const SCHEMA_VERSION: u32 = 16;
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
@@ -178,6 +178,34 @@ const SCHEMA_15: &str = "
     ALTER TABLE contacts ADD COLUMN compared_key BLOB;
 ";
 
+const SCHEMA_16: &str = "
+    -- What the service says of its keys: the operator's, as it was first heard, and those that stamp.
+    CREATE TABLE service (
+        only          INTEGER PRIMARY KEY CHECK (only = 1),
+        operator_key  BLOB,
+        read_millis   INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE stamping_keys (
+        key_id       BLOB PRIMARY KEY,
+        certificate  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- What proves each message that the service stamped; empty where nothing is kept of it any more.
+    CREATE TABLE evidence (
+        group_id        BLOB NOT NULL,
+        sequence        INTEGER NOT NULL,
+        -- The line of history that it is about: of an edit or a mark another one.
+        line            INTEGER NOT NULL,
+        -- Whether it is what the line says.
+        is_said         INTEGER NOT NULL,
+        -- Of the envelope, which stands without its padding in the evidence.
+        envelope_bytes  INTEGER NOT NULL,
+        evidence        BLOB NOT NULL,
+        PRIMARY KEY (group_id, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX evidence_by_line ON evidence (group_id, line);
+";
+
 const SCHEMA_11: &str = "
     -- Devices that ask to be let in, by invitations that this one made.
     CREATE TABLE askers (
@@ -346,7 +374,7 @@ const SCHEMA_1: &str = "
 /// Each brings the schema from the version of its place to the next.
 pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
-    SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15,
+    SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15, SCHEMA_16,
 ];
 
 /// Brings a database to the newest schema, in one transaction.

@@ -17,6 +17,8 @@ pub enum Call {
     Register(v1::RegisterRequest),
     /// Whether this device's state is the latest of its kind.
     CheckInstance(v1::CheckInstanceRequest),
+    /// What the service says of its keys. Needs no token.
+    Describe(v1::DescribeRequest),
     /// Without packages, it asks how many are in stock.
     PublishKeyPackages(v1::PublishKeyPackagesRequest),
     /// Which devices this user has.
@@ -73,6 +75,8 @@ pub enum Reply {
     Register(v1::RegisterResponse),
     /// It is, or it is not.
     CheckInstance(v1::CheckInstanceResponse),
+    /// The operator's key, and those that stamp.
+    Describe(v1::DescribeResponse),
     /// How many are in stock.
     PublishKeyPackages(v1::PublishKeyPackagesResponse),
     /// The service has the list.

@@ -30,7 +30,9 @@ impl Session {
         let known = self.local.read(|tx| tx.group(id))?;
         match known.map(|group| group.cursor.next().0) {
             Some(next) if next > entry.sequence => Ok(Vec::new()),
-            Some(next) if next == entry.sequence => {
+            Some(next)
+                if next == entry.sequence && !self.lacks_keys(std::slice::from_ref(entry))? =>
+            {
                 self.take_entries(id, std::slice::from_ref(entry), now)
             }
             _ => self.hint(Hint::Group(id)).map(no_events),
@@ -55,6 +57,9 @@ impl Session {
         let before = self.local.read(|tx| tx.group(id))?;
         if before.is_none_or(|group| group.cursor.0 < asked.after_sequence) {
             // It was asked for before the group was joined again.
+            return Ok(Vec::new());
+        }
+        if self.lacks_keys(&page.entries)? {
             return Ok(Vec::new());
         }
         let mut events = self.take_words(id, asked, page, now)?;

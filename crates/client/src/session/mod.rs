@@ -30,8 +30,10 @@ mod past;
 mod profile;
 mod reading;
 mod rejoin;
+mod reporting;
 mod roles;
 mod search;
+mod service;
 mod signals;
 mod state;
 mod successor;
@@ -52,6 +54,7 @@ use self::{
     instance::Instance,
     pace::{Backoff, Due, Progress},
     search::Index,
+    service::Keys,
     signals::Signals,
 };
 pub use crate::local::{Database, Seed};
@@ -66,6 +69,7 @@ pub struct Session {
     service: Backoff,
     instance: Instance,
     devices: Devices,
+    keys: Keys,
     mail: Mail,
     stock: Stock,
     groups: BTreeMap<GroupId, Progress>,
@@ -158,6 +162,7 @@ impl Session {
             service: Backoff::default(),
             instance: Instance::default(),
             devices: Devices::default(),
+            keys: Keys::default(),
             mail: Mail {
                 due: Due::NOW,
                 items: VecDeque::new(),
@@ -194,6 +199,7 @@ impl Session {
                 self.instance = Instance::Unknown;
                 self.mail.due.set();
                 self.stock = Stock::Unknown;
+                self.keys.look_again();
                 self.look_at_groups()?;
                 self.look_at_devices()?;
                 self.devices.look_again();
@@ -251,7 +257,8 @@ impl Session {
         if !self.local.account().is_registered() {
             return !self.registration_refused;
         }
-        if self.instance != Instance::Latest || self.devices.has_business() {
+        let checks = self.instance != Instance::Latest || self.keys.has_business();
+        if checks || self.devices.has_business() {
             return true;
         }
         let mail = self.mail.due.is_due() || self.mail.unacknowledged.is_some();

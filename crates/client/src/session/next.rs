@@ -26,6 +26,9 @@ impl Session {
         if let Some(call) = self.next_for_instance()? {
             return Ok(Some(call));
         }
+        if let Some(call) = self.next_for_keys(now)? {
+            return Ok(Some(call));
+        }
         if let Some(call) = self.next_for_devices(now)? {
             return Ok(Some(call));
         }
@@ -57,7 +60,11 @@ impl Session {
         if !self.service.is_over(now) || !self.local.account().is_registered() {
             return Ok(None);
         }
-        match self.next_for_instance()? {
+        let checks = match self.next_for_instance()? {
+            None => self.next_for_wanted_keys(),
+            call => call,
+        };
+        match checks {
             Some(call) => Ok(Some(call)),
             None => self.next_for_group(group, now),
         }

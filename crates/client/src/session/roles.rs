@@ -1,6 +1,6 @@
 //! Who may do what in a group, and who says so.
 
-use conclave_protocol::{GroupId, Permissions, Role, UserId};
+use conclave_protocol::{GroupId, Permissions, Role, Unreportable, UserId};
 
 use super::{IntentId, Session};
 use crate::{ClientError, intent::Intent};
@@ -42,6 +42,29 @@ impl Session {
         permissions: Permissions,
     ) -> Result<IntentId, ClientError> {
         self.govern(group, &Intent::SetPermissions(permissions))
+    }
+
+    /// What becomes of messages in a group that nobody could report.
+    ///
+    /// # Errors
+    /// [`ClientError::NotMember`] for a group that ended.
+    pub fn unreportable(&mut self, group: GroupId) -> Result<Unreportable, ClientError> {
+        self.local.read(|tx| {
+            tx.require_member(group)?;
+            Ok(tx.rules(group)?.unreportable())
+        })
+    }
+
+    /// Says what becomes of messages that nobody could report. Only owners may.
+    ///
+    /// # Errors
+    /// [`ClientError::Forbidden`], [`ClientError::NotMember`], [`ClientError::Leaving`].
+    pub fn set_unreportable(
+        &mut self,
+        group: GroupId,
+        unreportable: Unreportable,
+    ) -> Result<IntentId, ClientError> {
+        self.govern(group, &Intent::SetUnreportable(unreportable))
     }
 
     /// Refuses where this user may not have these added and those removed.

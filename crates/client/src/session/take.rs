@@ -55,6 +55,9 @@ impl Session {
             (Call::CheckInstance(asked), Reply::CheckInstance(reply)) => {
                 self.take_instance(asked, &reply, now)
             }
+            (Call::Describe(_), Reply::Describe(said)) => {
+                self.take_service(&said, now).map(no_events)
+            }
             (Call::PublishKeyPackages(sent), Reply::PublishKeyPackages(reply)) => {
                 self.take_stock(sent, &reply, now).map(no_events)
             }
@@ -487,6 +490,7 @@ fn is_routine(call: &Call) -> bool {
         Call::ReadMailbox(_)
             | Call::AcknowledgeMailbox(_)
             | Call::CheckInstance(_)
+            | Call::Describe(_)
             | Call::PublishDeviceList(_)
             | Call::FindGroups(_)
             | Call::FetchDeviceLists(_)

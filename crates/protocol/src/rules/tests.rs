@@ -29,27 +29,29 @@ fn rules() -> impl Strategy<Value = GroupRules> {
     let roles = prop::collection::vec((0..NAMES.len(), role()), 0..4);
     let settings = (0_u64..3, prop::option::of(any::<[u8; 32]>()));
     let reporting = (prop::option::of(1_u8..4), any::<bool>());
-    (permissions, roles, settings, reporting).prop_map(|(permissions, roles, settings, reporting)| {
-        let ((seconds, profile), (operator, is_refused)) = (settings, reporting);
-        let operator = operator.map(|seed| SigningKey::from_seed(&[seed; 32]).verifying_key());
-        let unreportable = if is_refused {
-            Unreportable::Refused
-        } else {
-            Unreportable::Marked
-        };
-        let expiry = (seconds > 0).then(|| Duration::from_secs(seconds));
-        let rules = GroupRules::default()
-            .with_permissions(permissions)
-            .with_expiry(expiry)
-            .unwrap()
-            .with_profile(profile.map(ProfileHash::from_bytes))
-            .with_operator_key(operator.as_ref())
-            .with_unreportable(unreportable);
-        let listed = roles.into_iter().map(|(at, role)| (user(at), role));
-        listed.fold(rules, |rules, (user, role)| {
-            rules.with_role(user, role).unwrap()
-        })
-    })
+    (permissions, roles, settings, reporting).prop_map(
+        |(permissions, roles, settings, reporting)| {
+            let ((seconds, profile), (operator, is_refused)) = (settings, reporting);
+            let operator = operator.map(|seed| SigningKey::from_seed(&[seed; 32]).verifying_key());
+            let unreportable = if is_refused {
+                Unreportable::Refused
+            } else {
+                Unreportable::Marked
+            };
+            let expiry = (seconds > 0).then(|| Duration::from_secs(seconds));
+            let rules = GroupRules::default()
+                .with_permissions(permissions)
+                .with_expiry(expiry)
+                .unwrap()
+                .with_profile(profile.map(ProfileHash::from_bytes))
+                .with_operator_key(operator.as_ref())
+                .with_unreportable(unreportable);
+            let listed = roles.into_iter().map(|(at, role)| (user(at), role));
+            listed.fold(rules, |rules, (user, role)| {
+                rules.with_role(user, role).unwrap()
+            })
+        },
+    )
 }
 
 fn users() -> impl Strategy<Value = BTreeSet<UserId>> {

@@ -4,7 +4,7 @@ use conclave_client::{Entry, EntryKind, UserId};
 
 use crate::{
     profile::lifetime,
-    roles::{named, permissions_text},
+    roles::{becomes, named, permissions_text},
     tui::{chat::Chat, text::clean_line},
 };
 
@@ -60,7 +60,13 @@ pub(super) fn remark(chat: &Chat, entry: &Entry) -> String {
             let what: Vec<String> = roles.chain(permissions).collect();
             format!("{author} has it that {}", what.join(", "))
         }
+        EntryKind::Reporting(unreportable) => {
+            format!("{author} has it that {}", becomes(*unreportable))
+        }
         EntryKind::Unreadable => format!("{author} sent something that can't be read"),
+        EntryKind::Unreportable => {
+            format!("{author} sent something that nobody could report: it is refused")
+        }
         _ => format!("{author} sent something that this version does not know"),
     }
 }

@@ -166,6 +166,7 @@ impl Member {
                 sequence: Sequence(place as u64 + 1),
                 accepted: accepted(place),
                 now,
+                evidence: None,
                 events: &mut Vec::new(),
             };
             tx.take_in_content(&mut line, &sent.from, &sent.bytes)

@@ -1,4 +1,8 @@
-use conclave_protocol::AttachmentKey;
+use conclave_protocol::{
+    AttachmentKey, Commitment, Epoch, Evidence, FrankBatch, SigningKey, Stamp, StampingKey,
+    StampingKeyCertificate,
+};
+use conclave_rpc::v1;
 
 use super::*;
 use crate::local::Local;
@@ -41,6 +45,7 @@ fn what_is_no_history_is_passed_over_and_the_rest_is_taken_once() {
     let past = Past {
         lines,
         receipts: vec![Receipt::default()],
+        ..Past::default()
     };
     let bytes = past.encode_to_vec();
     let mut take = |bytes: &[u8]| local.write(|tx| tx.unpack_past(group, bytes)).unwrap();
@@ -106,4 +111,86 @@ fn a_history_is_taken_from_the_user_s_own_devices_only() {
         .is_empty()
     );
     assert_eq!(offer("alice@here", own, &sealed), [(group, parcel)]);
+}
+
+/// A message that bob sent, stamped by this key.
+fn evidence(group: GroupId, sequence: u64, key: &StampingKey) -> Evidence {
+    let sender = DeviceAddress {
+        user: "bob@here".parse().unwrap(),
+        device: DeviceId::from_bytes([3; 16]),
+    };
+    let envelope = Content::Message("hello".into()).seal([9; 32]).unwrap();
+    let stamp = Stamp {
+        group,
+        epoch: Epoch(1),
+        sequence: Sequence(sequence),
+        accepted: UnixMillis(5),
+        commitment: Commitment::to(group, &sender, &envelope).unwrap(),
+        sender,
+        message_hash: [7; 32],
+    };
+    let batch = FrankBatch::seal(vec![stamp.leaf()], key).unwrap();
+    let frank = batch.frank(0, key.authenticate(&stamp)).unwrap();
+    Evidence {
+        stamp,
+        envelope,
+        frank,
+    }
+}
+
+#[test]
+fn what_was_said_stays_reportable_on_a_new_device_and_nothing_else_becomes_so() {
+    let group = GroupId::from_bytes([1; 16]);
+    let (operator, key) = (
+        SigningKey::from_seed(&[1; 32]),
+        StampingKey::from_seed(&[2; 32]),
+    );
+    let times = (UnixMillis(0), UnixMillis(10));
+    let certificate = StampingKeyCertificate::issue("here", key.verifying_key(), times, &operator);
+    let proof = |of: u64, evidence: &Evidence| {
+        let kept = Kept::new(evidence, true);
+        let proof = Proof {
+            sequence: kept.sequence.0,
+            is_said: true,
+            envelope_bytes: kept.envelope_bytes,
+            evidence: kept.evidence,
+        };
+        Line {
+            evidence: vec![proof],
+            ..line(of, "message")
+        }
+    };
+    let genuine = evidence(group, 1, &key);
+    let mut altered = evidence(group, 2, &key);
+    altered.envelope[50] ^= 1;
+    let elsewhere = evidence(GroupId::from_bytes([2; 16]), 3, &key);
+    let forged = evidence(group, 4, &StampingKey::from_seed(&[6; 32]));
+    let past = Past {
+        lines: vec![
+            proof(1, &genuine),
+            proof(2, &altered),
+            proof(3, &elsewhere),
+            proof(4, &forged),
+        ],
+        // The service shows no key that stamped so long ago.
+        stamping_certificates: vec![certificate.to_bytes()],
+        ..Past::default()
+    };
+    let mut local = Local::of_alice(UnixMillis(0));
+    let said = v1::DescribeResponse {
+        operator_key: operator.verifying_key().as_bytes().to_vec().into(),
+        ..v1::DescribeResponse::default()
+    };
+    let taken = local.write(|tx| {
+        tx.take_service(&said, UnixMillis(0))?;
+        tx.unpack_past(group, &past.encode_to_vec())
+    });
+    assert_eq!(taken.unwrap(), 4);
+    let proofs = (1..=4).map(|at| local.read(|tx| tx.proof_of(group, Sequence(at))).unwrap());
+    let proofs: Vec<_> = proofs.collect();
+    assert_eq!(proofs, [Some(genuine), None, None, None]);
+    let again = local.read(|tx| tx.pack_past(group, UnixMillis(0))).unwrap();
+    let again = Past::decode(again.as_slice()).unwrap();
+    assert_eq!(again.lines.last(), past.lines.first());
+    assert_eq!(again.stamping_certificates, past.stamping_certificates);
 }

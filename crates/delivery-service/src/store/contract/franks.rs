@@ -70,7 +70,10 @@ pub(super) fn each_stamped_message_is_proved_by_its_frank(store: &dyn Store) {
             up_to: whole.sequence,
             ..all()
         };
-        assert_eq!(store.read_log(GROUP, page).unwrap(), [whole.clone()]);
+        assert_eq!(
+            store.read_log(GROUP, page).unwrap(),
+            std::slice::from_ref(whole)
+        );
     }
 }
 
