@@ -39,14 +39,22 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ),
     ("engine", &["protocol", "crypto"]),
     ("rpc", &["protocol"]),
-    ("delivery-service", &["rpc", "protocol", "crypto"]),
+    ("safety", &["protocol"]),
+    ("delivery-service", &["rpc", "protocol", "crypto", "safety"]),
     ("client", &["engine", "rpc", "protocol"]),
     ("simulator", &["client", "delivery-service", "rpc"]),
-    ("cli", &["client", "delivery-service"]),
+    ("cli", &["client", "delivery-service", "safety"]),
 ];
 
 /// Crates that do no I/O: whatever they depend on, it is none of [`IO`].
-const PURE: &[&str] = &["protocol", "crypto", "mls-public", "mls-member", "engine"];
+const PURE: &[&str] = &[
+    "protocol",
+    "crypto",
+    "mls-public",
+    "mls-member",
+    "engine",
+    "safety",
+];
 
 /// What I/O comes with.
 const IO: &[&str] = &["tokio", "tonic", "mio", "hyper", "rusqlite"];
