@@ -6,10 +6,14 @@ use std::{
 };
 
 use anyhow::bail;
-use conclave_delivery_service::{backup, delete_user, registration_code};
+use conclave_delivery_service::{appoint_moderator, backup, delete_user, registration_code};
+use conclave_safety::Role;
 use serde_json::json;
 
-use crate::{args::Admin, output::Output};
+use crate::{
+    args::{Admin, ModeratorRole},
+    output::Output,
+};
 
 pub(crate) fn run(command: &Admin, output: &Output) -> anyhow::Result<()> {
     match command {
@@ -24,6 +28,21 @@ pub(crate) fn run(command: &Admin, output: &Output) -> anyhow::Result<()> {
             }
             let text = format!("deleted {user}; the name can be registered again");
             output.show(&text, &json!({ "deleted": user.as_str() }))?;
+        }
+        Admin::Moderator { user, role, data } => {
+            let role = match role {
+                ModeratorRole::Viewer => Some(Role::Viewer),
+                ModeratorRole::Moderator => Some(Role::Moderator),
+                ModeratorRole::Chief => Some(Role::Chief),
+                ModeratorRole::None => None,
+            };
+            appoint_moderator(data, user, role, SystemTime::now().into())?;
+            let text = match role {
+                Some(role) => format!("{user} is a {role} now"),
+                None => format!("{user} is no moderator any more"),
+            };
+            let role = role.map(|role| role.to_string());
+            output.show(&text, &json!({ "user": user.as_str(), "role": role }))?;
         }
         Admin::Backup { data, to } => copy(data, to, output)?,
     }

@@ -7,11 +7,17 @@ use clap_complete::Shell;
 
 mod account;
 mod chat;
+mod demo;
+mod moderate;
 mod reporting;
 mod server;
 
-pub(crate) use account::{Account, Device, Invite, Passphrase, Recovery};
+pub(crate) use account::{Account, Device, Invite, Passphrase, Recover, Recovery};
 pub(crate) use chat::Chat;
+pub(crate) use demo::{Demo, Story};
+pub(crate) use moderate::{
+    Decide, Decision, Moderate, Moderation, Role as ModeratorRole, Verdict, VerifyReport,
+};
 pub(crate) use reporting::Unreportable;
 pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
@@ -118,22 +124,7 @@ pub(crate) enum Command {
     ///
     /// Asks for the phrase on the standard input. The new device comes into your groups and reads what
     /// is said from then on; what was said before is on the lost devices only.
-    Recover {
-        /// Your name at the server
-        name: String,
-        /// The server's address
-        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-        server: String,
-        /// The certificate (PEM) that certifies the server's, where browsers would not know it
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        ca: Option<PathBuf>,
-        /// The registration code, where your name was deleted and the server asks for one
-        #[arg(long, value_name = "CODE")]
-        code: Option<String>,
-        /// Shut all your other devices out, for good, once this one is in your groups
-        #[arg(long)]
-        revoke_others: bool,
-    },
+    Recover(Recover),
     /// Show the digits that you and another user compare, to see that nobody stands between you
     Verify {
         /// A user whom you share a group with
@@ -223,6 +214,8 @@ pub(crate) enum Command {
     },
     /// Read a group's messages
     Read(Read),
+    #[command(flatten)]
+    Moderation(Moderation),
     /// Look after a server's data
     Admin {
         #[command(subcommand)]
@@ -233,21 +226,6 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Demo {
-    /// How many people take part
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u16).range(3..=2000)
-    )]
-    pub(crate) members: u16,
-    /// Keep the server's and everybody's data in this folder, which must be empty or new
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) keep: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

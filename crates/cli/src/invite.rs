@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     args::{Account, Invite},
     chat::{find, sync},
+    moderate,
     output::{Output, printable, short},
 };
 
@@ -46,7 +47,10 @@ pub(crate) async fn run(home: &Home, command: Invite, output: &Output) -> anyhow
 }
 
 pub(crate) async fn account(home: &Home, command: &Account, output: &Output) -> anyhow::Result<()> {
-    let Account::Delete { name } = command;
+    let name = match command {
+        Account::Standing => return moderate::standing(home, output).await,
+        Account::Delete { name } => name,
+    };
     let client = Client::open(home)?;
     if client.user_named(name)? != *client.user() {
         bail!(

@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod bulk;
+mod case;
 mod chat;
 mod completions;
 mod demo;
@@ -11,6 +12,7 @@ mod hints;
 mod invite;
 mod keyring;
 mod message;
+mod moderate;
 mod output;
 mod passphrase;
 mod profile;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    args::{Args, Command, Device},
+    args::{Args, Command, Device, Moderation},
     output::Output,
 };
 
@@ -68,6 +70,8 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         Command::Demo(demo) => demo::run(demo).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Admin { command } => admin::run(&command, output),
+        Command::Moderation(Moderation::VerifyReport(command)) => case::verify(&command, output),
+        Command::Moderation(command) => moderate::run(&home()?, command, output).await,
         Command::Register {
             name,
             server,
@@ -94,15 +98,10 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             qr,
         } => verify::run(&home()?, &user, digits.as_deref(), qr, output).await,
         Command::Recovery { command } => recovery::run(&home()?, &command, output).await,
-        Command::Recover {
-            name,
-            server,
-            ca,
-            code,
-            revoke_others,
-        } => {
-            let registration = chat::registration(server, ca, code)?;
-            recovery::recover(&new_home()?, name, &registration, revoke_others, output).await
+        Command::Recover(it) => {
+            let registration = chat::registration(it.server, it.ca, it.code)?;
+            let (name, revoke) = (it.name, it.revoke_others);
+            recovery::recover(&new_home()?, name, &registration, revoke, output).await
         }
         Command::Send(send) => message::send(&home()?, &send, output).await,
         Command::React {

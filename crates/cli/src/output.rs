@@ -317,8 +317,17 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
     value
 }
 
+/// A day and a time of day, where the reader is.
+pub(crate) fn moment(time: UnixMillis) -> String {
+    in_words(time, "%Y-%m-%d %H:%M")
+}
+
 /// The time of day, where the reader is.
 fn clock(time: UnixMillis) -> String {
+    in_words(time, "%H:%M")
+}
+
+fn in_words(time: UnixMillis, format: &str) -> String {
     i64::try_from(time.0)
         .ok()
         .and_then(|millis| Timestamp::from_millisecond(millis).ok())
@@ -326,7 +335,7 @@ fn clock(time: UnixMillis) -> String {
             || "--:--".to_owned(),
             |time| {
                 time.to_zoned(TimeZone::system())
-                    .strftime("%H:%M")
+                    .strftime(format)
                     .to_string()
             },
         )

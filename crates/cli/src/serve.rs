@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use conclave_client::UserId;
 use conclave_delivery_service::{Config, RateLimits, Registration, Retention, Server, Tls};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -18,7 +19,10 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
         .init();
     let tls = serve.tls_cert.zip(serve.tls_key);
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let moderators = serve.moderator.iter();
+    let moderators = moderators.map(|user| named(user, &serve.name));
     let config = Config {
+        moderators: moderators.collect::<Result<_, _>>()?,
         server_name: serve.name,
         listen: serve.listen,
         insecure: serve.insecure,
@@ -52,6 +56,15 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
     server.run(stop).await?;
     output.remark("stopped")?;
     Ok(())
+}
+
+/// A user of this server, with or without the part after the @.
+fn named(user: &str, server_name: &str) -> anyhow::Result<UserId> {
+    let user = match user.contains('@') {
+        true => user.parse(),
+        false => UserId::new(user, server_name),
+    };
+    Ok(user?)
 }
 
 fn rates(unlimited: bool, changed: &[NamedRate]) -> RateLimits {

@@ -41,6 +41,7 @@ mod invitations;
 mod linking;
 mod local;
 mod messages;
+mod moderation;
 mod past;
 mod perform;
 #[cfg(feature = "planted-bugs")]
@@ -62,7 +63,7 @@ pub use bulk::{BulkAdded, BulkProgress};
 pub use client::Client;
 pub use conclave_protocol::{
     Attachment, DeviceId, Evidence, Forbidden, GroupId, Message, MessageId, Permissions, Profile,
-    Role, Sequence, UnixMillis, Unreportable, UserId,
+    ReportId, Role, Sequence, UnixMillis, Unreportable, UserId,
 };
 pub use error::ClientError;
 pub use events::Events;
@@ -70,6 +71,10 @@ pub use home::{Home, HomeState, Passphrase};
 #[doc(hidden)]
 pub use intent::outbox_row_holds;
 pub use invitations::Asker;
+pub use moderation::{
+    AppealState, AuditEntry, Measure, MeasureKind, ModeratorAct, ModeratorRole, ReportCategory,
+    ReportSummary, Reports, WaitingAppeal,
+};
 pub use past::HistoryProgress;
 pub use perform::{Token, perform};
 #[cfg(feature = "planted-bugs")]

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use conclave_protocol::{Forbidden, Sequence};
+use conclave_safety::{Active, Refused, Verdict};
 use thiserror::Error;
 
 use crate::{edge::ClientVersion, ordering::Head, store::StoreError};
@@ -187,6 +188,15 @@ pub(crate) enum Refusal {
     /// The caller may not do this.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// Moderators have suspended the caller.
+    #[error("moderators of this server have suspended this device or its user")]
+    Suspended(Active),
+    /// A report is not what it says it is.
+    #[error(transparent)]
+    Report(#[from] Verdict),
+    /// Moderators' rules leave it to others, or it makes no sense.
+    #[error(transparent)]
+    Moderation(#[from] Refused),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

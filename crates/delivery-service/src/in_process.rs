@@ -23,6 +23,7 @@ use crate::{
     edge::{RateLimits, Rates},
     groups::Groups,
     hub::Hub,
+    moderation::Moderation,
     retention::Retention,
     server::Registration,
     service::{Rooms, Service},
@@ -96,6 +97,7 @@ fn service(
     stopping: watch::Receiver<bool>,
 ) -> DeliveryServiceServer<Service> {
     let hub = Arc::new(Hub::default());
+    let rates = Arc::new(Rates::new(&RateLimits::unlimited()));
     // Nobody shows a token here, so its secret protects nothing.
     let secret = [0; 32];
     let auth = Arc::new(Authenticator::new(server_name.to_owned(), secret));
@@ -109,11 +111,17 @@ fn service(
             Registration::Open,
             Arc::clone(&stamper),
         ),
-        groups: Groups::new(Arc::clone(store), Arc::clone(&hub), stamper),
+        groups: Groups::new(Arc::clone(store), Arc::clone(&hub), Arc::clone(&stamper)),
+        moderation: Moderation::new(
+            Arc::clone(store),
+            Arc::clone(&hub),
+            Arc::clone(&rates),
+            (stamper, server_name.to_owned()),
+        ),
         blobs: Blobs::new(Arc::clone(store), &Retention::default()),
         hub,
         store: Arc::clone(store),
-        rates: Arc::new(Rates::new(&RateLimits::unlimited())),
+        rates,
     };
     DeliveryServiceServer::new(Service::new(rooms, stopping))
 }

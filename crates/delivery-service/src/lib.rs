@@ -6,7 +6,8 @@
 //! handshake message is first checked by the group's `follower`, which knows all that is public of
 //! the group; then `ordering` decides, inside the one transaction in which the `store` appends the
 //! message with everything that belongs to it. `hub` wakes the live streams, which read the store
-//! as far as `access` lets them. The clock and the random generator are read at the edge.
+//! as far as `access` lets them. `moderation` takes reports of messages, once they are verified, and holds whom
+//! moderators suspended to it. The clock and the random generator are read at the edge.
 //! [`InProcess`] is the same service without its edge, for simulations.
 
 mod access;
@@ -27,6 +28,7 @@ mod in_process;
 mod limits;
 #[cfg(test)]
 mod measure;
+mod moderation;
 mod ordering;
 mod registration;
 mod retention;
@@ -43,6 +45,7 @@ pub use deletion::delete_user;
 pub use edge::{ClientVersion, Rate, RateLimits, Tls};
 pub use error::{BackupError, ServeError};
 pub use in_process::{Connection, InProcess};
+pub use moderation::appoint_moderator;
 pub use registration::registration_code;
 pub use retention::Retention;
 pub use server::{Config, Registration, Server};

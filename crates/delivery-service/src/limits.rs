@@ -213,3 +213,32 @@ pub(crate) const COMMITTERS_ASKED_MAX: usize = 16;
 
 /// Signals of others that wait for one live stream: more of them are of no interest together.
 pub(crate) const SIGNALS_WAITING_MAX: usize = 16;
+
+/// Reports that wait for a decision: more than a handful of moderators ever gets through.
+pub(crate) const OPEN_REPORTS_MAX: usize = 10_000;
+
+/// Those of one reporter among them: who has more to say waits until somebody has looked.
+pub(crate) const OPEN_REPORTS_PER_USER_MAX: usize = 32;
+
+/// How long a report is kept that was decided on, counted from when it came: as long as somebody may appeal or
+/// go to court. What it shows was said in confidence.
+pub(crate) const REPORTS_KEPT: Duration = Duration::from_hours(365 * 24);
+
+/// Entries of a log that are looked through for one window of a report: a window is of messages that follow each
+/// other, with a few Commits in between.
+pub(crate) const GAP_ENTRIES_MAX: usize = 256;
+
+/// Reports in one page: a screen or two.
+pub(crate) const REPORTS_PAGE: usize = 50;
+
+/// Entries of the audit log in one page, with the longest reasons a megabyte.
+pub(crate) const AUDIT_PAGE: usize = 100;
+
+/// How often an act of a moderator is tried again because another came first.
+pub(crate) const AUDIT_ATTEMPTS_MAX: usize = 8;
+
+/// How often somebody who was slowed down may send: enough to answer, and too little to flood a group.
+pub(crate) const SLOWED_EVERY: Duration = Duration::from_secs(30);
+
+/// Messages that somebody who was slowed down may send at once after a pause.
+pub(crate) const SLOWED_BURST: u32 = 3;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock,
-    limits::{EXPIRY_PAGE, RETENTION_INTERVAL},
+    limits::{EXPIRY_PAGE, REPORTS_KEPT, RETENTION_INTERVAL},
     store::{Expiry, Result, Store},
 };
 
@@ -83,6 +83,7 @@ pub(crate) fn pass(
     expiry: &Expiry,
     is_stopping: impl Fn() -> bool,
 ) -> Result<()> {
+    store.expire_reports(expiry.now.before(REPORTS_KEPT))?;
     let mut last = None;
     loop {
         let groups = store.groups_after(last, EXPIRY_PAGE)?;

@@ -22,7 +22,7 @@ use crate::{
     accounts::Accounts,
     auth::Authenticator,
     blobs::Blobs,
-    clock::Clock,
+    clock::{self, Clock},
     edge::{Bounds, ClientVersion, Gate, RateLimits, Rates, Rules, Tls, listen},
     error::ServeError,
     folder::Folder,
@@ -33,6 +33,7 @@ use crate::{
         HEADER_BYTES_MAX, KEEPALIVE, RATES_TIDIED_EVERY, REQUESTS_PER_CONNECTION_MAX, RESETS_MAX,
         STREAM_WINDOW_BYTES,
     },
+    moderation::{Moderation, appoint_chiefs},
     retention::{self, Retention},
     service::{Rooms, Service},
     stamping::Stamper,
@@ -61,6 +62,8 @@ pub struct Config {
     pub registration: Registration,
     /// Clients older than this are told to update.
     pub minimum_client: Option<ClientVersion>,
+    /// Users who are made chief moderators, where they are none yet.
+    pub moderators: Vec<UserId>,
     /// How often devices, users and addresses may ask.
     pub rates: RateLimits,
     /// Connections at one moment. Each needs an open file.
@@ -97,6 +100,7 @@ impl Config {
             tls: None,
             registration: Registration::Open,
             minimum_client: None,
+            moderators: Vec::new(),
             rates: RateLimits::default(),
             connections: CONNECTIONS_MAX,
             connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
@@ -127,7 +131,7 @@ impl Server {
         if tls.is_none() && !config.insecure && !config.listen.ip().is_loopback() {
             return Err(ServeError::Plaintext(config.listen));
         }
-        let folder = open_folder(config.data.clone(), config.server_name.clone()).await?;
+        let folder = open_folder(&config).await?;
         let failed = |source| ServeError::Listen {
             address: config.listen,
             source,
@@ -236,14 +240,25 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn open_folder(path: PathBuf, server_name: String) -> Result<Folder, ServeError> {
+async fn open_folder(config: &Config) -> Result<Folder, ServeError> {
+    let (path, moderators) = (config.data.clone(), config.moderators.clone());
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|_| ServeError::Randomness)?;
     let fresh = Identity {
-        server_name,
+        server_name: config.server_name.clone(),
         secret,
     };
-    let opening = tokio::task::spawn_blocking(move || Folder::open(&path, &fresh));
+    let opening = tokio::task::spawn_blocking(move || {
+        let folder = Folder::open(&path, &fresh)?;
+        // Also where nobody is appointed: a log that does not hold is no log to go on with.
+        appoint_chiefs(&folder.store, &moderators, clock::now()).map_err(|refusal| {
+            ServeError::Database {
+                path,
+                problem: refusal.to_string(),
+            }
+        })?;
+        Ok(folder)
+    });
     match opening.await {
         Ok(folder) => folder,
         // Nobody cancels it, so it panicked, and so does who waits for it.
@@ -271,7 +286,13 @@ fn service(
             config.registration,
             Arc::clone(&stamper),
         ),
-        groups: Groups::new(Arc::clone(&store), Arc::clone(&hub), stamper),
+        groups: Groups::new(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&stamper)),
+        moderation: Moderation::new(
+            Arc::clone(&store),
+            Arc::clone(&hub),
+            Arc::clone(&rates),
+            (stamper, config.server_name.clone()),
+        ),
         blobs: Blobs::new(Arc::clone(&store), &config.retention),
         hub,
         store,

@@ -75,6 +75,19 @@ impl Stamper {
         periods.map(|period| self.certificate(period)).collect()
     }
 
+    /// The operator's word for the keys that may have stamped something that was accepted at that moment, however long
+    /// ago: what is signed together may fall on both sides of a change.
+    pub(crate) fn certificates_around(&self, accepted: UnixMillis) -> [StampingKeyCertificate; 3] {
+        let period = period(accepted);
+        let periods = [period.saturating_sub(1), period, period.saturating_add(1)];
+        periods.map(|period| self.certificate(period))
+    }
+
+    /// Signs what the operator states besides stamps.
+    pub(crate) fn operator(&self) -> &SigningKey {
+        &self.operator
+    }
+
     fn certificate(&self, period: u64) -> StampingKeyCertificate {
         let length = millis(PERIOD);
         let begins = period.saturating_mul(length);

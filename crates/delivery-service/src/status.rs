@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use conclave_rpc::{ErrorDetail, v1};
-use tonic::Status;
+use conclave_safety::{Refused, Verdict};
+use tonic::{Code, Status};
 
 use crate::{error::Refusal, limits::OVERLOAD_RETRY, store::StoreError};
 
@@ -43,6 +44,14 @@ impl From<Refusal> for Status {
             })
             .into_status(text),
             Refusal::NotAllowed(_) => Self::permission_denied(text),
+            Refusal::Suspended(active) => ErrorDetail::Suspended(v1::Suspended {
+                decision: active.decision,
+                until_millis: active.until.0,
+                reason: active.reason,
+            })
+            .into_status(text),
+            Refusal::Report(verdict) => report_refused(&verdict).into_status(text),
+            Refusal::Moderation(refused) => Self::new(code_of(&refused), text),
             Refusal::Busy(_) => Self::resource_exhausted(text),
             Refusal::Store(_) | Refusal::Internal(_) => {
                 // What went wrong inside is for the operator; the client can only try again.
@@ -50,6 +59,31 @@ impl From<Refusal> for Status {
                 Self::internal("the service failed; try again later")
             }
         }
+    }
+}
+
+fn report_refused(verdict: &Verdict) -> ErrorDetail {
+    let message = u32::try_from(verdict.item()).unwrap_or(u32::MAX);
+    let verdict = match verdict {
+        Verdict::Forged { .. } => v1::ReportVerdict::Forged,
+        Verdict::Altered { .. } => v1::ReportVerdict::Altered,
+        Verdict::Replayed { .. } => v1::ReportVerdict::Replayed,
+        Verdict::OutOfContext { .. } => v1::ReportVerdict::OutOfContext,
+        _ => v1::ReportVerdict::Unspecified,
+    };
+    ErrorDetail::ReportRefused(v1::ReportRefused {
+        verdict: verdict.into(),
+        message,
+    })
+}
+
+fn code_of(refused: &Refused) -> Code {
+    match refused {
+        Refused::Role | Refused::OwnCase | Refused::OwnDecision => Code::PermissionDenied,
+        Refused::NoDecision => Code::NotFound,
+        Refused::NotAccused | Refused::Text | Refused::Duration => Code::InvalidArgument,
+        // Of the others, each was done before.
+        _ => Code::FailedPrecondition,
     }
 }
 

@@ -207,7 +207,11 @@ async fn who_joins_is_given_what_was_said_of_commits_before_and_may_vote_too() {
     dave.join().await;
     let joined = dave.cursor;
     assert_eq!(words(&mut dave, joined).await.unwrap(), [said]);
-    assert_eq!(words(&mut dave, bad).await.unwrap(), [], "up to the cursor");
+    assert_eq!(
+        words(&mut dave, bad).await.unwrap(),
+        [0; 0],
+        "up to the cursor"
+    );
     let group = GroupId::from_bytes([21; 16]);
     make_group(&mut dave, group).await;
     let successor = Successor {

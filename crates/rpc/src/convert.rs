@@ -1,7 +1,7 @@
 //! Bytes and numbers of the wire become the protocol's types here, or an error that names the
 //! field.
 
-use conclave_protocol::{DeviceId, GroupId, InstanceNonce, RequestId, Sequence};
+use conclave_protocol::{DeviceId, GroupId, InstanceNonce, ReportId, RequestId, Sequence};
 use thiserror::Error;
 use tonic::Status;
 
@@ -51,6 +51,14 @@ pub fn device_id(bytes: &[u8]) -> Result<DeviceId, EdgeError> {
 /// [`EdgeError`] where it does not have 16 bytes.
 pub fn request_id(bytes: &[u8]) -> Result<RequestId, EdgeError> {
     RequestId::try_from(bytes).map_err(|_| EdgeError::new("request_id", NOT_AN_ID))
+}
+
+/// Reads a report's id.
+///
+/// # Errors
+/// [`EdgeError`] where it does not have 16 bytes.
+pub fn report_id(bytes: &[u8]) -> Result<ReportId, EdgeError> {
+    ReportId::try_from(bytes).map_err(|_| EdgeError::new("report_id", NOT_AN_ID))
 }
 
 /// Reads the nonce of a device's state; `field` is where it stands.

@@ -23,6 +23,10 @@ pub enum ErrorDetail {
     ClientTooOld(v1::ClientTooOld),
     /// A device list of this version or a later one is there: make the next one from that.
     StaleDeviceList(v1::StaleDeviceList),
+    /// Moderators have suspended the caller.
+    Suspended(v1::Suspended),
+    /// A report is shown to nobody.
+    ReportRefused(v1::ReportRefused),
 }
 
 impl ErrorDetail {
@@ -49,6 +53,14 @@ impl ErrorDetail {
             Self::StaleDeviceList(detail) => (
                 Code::FailedPrecondition,
                 "StaleDeviceList",
+                detail.encode_to_vec(),
+            ),
+            Self::Suspended(detail) => {
+                (Code::PermissionDenied, "Suspended", detail.encode_to_vec())
+            }
+            Self::ReportRefused(detail) => (
+                Code::InvalidArgument,
+                "ReportRefused",
                 detail.encode_to_vec(),
             ),
         };
@@ -79,6 +91,10 @@ impl ErrorDetail {
                 "StaleDeviceList" => v1::StaleDeviceList::decode(value)
                     .ok()
                     .map(Self::StaleDeviceList),
+                "Suspended" => v1::Suspended::decode(value).ok().map(Self::Suspended),
+                "ReportRefused" => v1::ReportRefused::decode(value)
+                    .ok()
+                    .map(Self::ReportRefused),
                 _ => None,
             }
         })

@@ -6,7 +6,7 @@
 mod convert;
 mod detail;
 
-pub use convert::{EdgeError, cursor, device_id, group_id, instance_nonce, request_id};
+pub use convert::{EdgeError, cursor, device_id, group_id, instance_nonce, report_id, request_id};
 pub use detail::ErrorDetail;
 
 /// Messages, client and server generated from the interface, version 1.

@@ -93,6 +93,8 @@ pub struct Book {
     of_user: HashMap<UserId, Vec<u64>>,
     /// By report: the dismissal or first decision.
     closed: HashMap<ReportId, u64>,
+    /// When the last of all measures ends.
+    last_until: UnixMillis,
 }
 
 impl Book {
@@ -138,6 +140,12 @@ impl Book {
             let appeal = decision.appeal.as_ref()?;
             appeal.answer.is_none().then_some((decision, appeal))
         })
+    }
+
+    /// Whether anything was decided that may count at that moment, about whomever.
+    #[must_use]
+    pub fn has_measures(&self, now: UnixMillis) -> bool {
+        now < self.last_until
     }
 
     /// What a device may do now. A pure function of the decisions, whatever else the log has.
@@ -191,6 +199,7 @@ impl Book {
                 reason,
             } => {
                 self.closed.entry(report).or_insert(number);
+                self.last_until = self.last_until.max(measure.until_millis);
                 let of_user = self.of_user.entry(measure.target.user.clone());
                 of_user.or_default().push(number);
                 let decision = Decision {

@@ -55,6 +55,17 @@ pub struct AuditLine {
     pub hash: String,
 }
 
+impl AuditLine {
+    /// An entry as it was kept.
+    #[must_use]
+    pub fn new(entry: Entry, hash: &[u8; 32]) -> Self {
+        Self {
+            entry,
+            hash: hex(hash),
+        }
+    }
+}
+
 /// What the operator signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,13 +1,15 @@
 //! What a case file proves, and what it does not, in sentences for people who know nothing of cryptography.
 
+use std::fmt;
+
 use conclave_protocol::{Content, Evidence, EvidenceError, Proved, UnixMillis, VerifyingKey};
 use jiff::Timestamp;
 
 use crate::{
-    audit::{Act, Actor},
+    audit::{Act, Actor, Entry},
     case::{Case, CaseFile},
     encoding::hex,
-    measure::MeasureKind,
+    measure::{Measure, MeasureKind},
 };
 
 /// One thing that is proved, or is not.
@@ -144,14 +146,17 @@ impl Found {
     fn words(&mut self, case: &Case) {
         let server = case.server();
         for line in case.audit() {
-            let (by, at) = (actor(&line.entry.by), time(line.entry.at_millis));
-            if let Some(what) = act(&line.entry.act) {
-                self.leaves_open(format!(
-                    "That {by} {what} at {at} (entry {} of the audit log) is the word of {server} in \
-                     this signed file; the audit log's hashes tell whether it was changed later.",
-                    line.entry.number
-                ));
-            }
+            let Entry {
+                number,
+                at_millis,
+                by,
+                act,
+            } = &line.entry;
+            self.leaves_open(format!(
+                "That {by} {act}, at {} (entry {number} of the audit log), is the word of {server}; the \
+                 log's hashes tell whether it was changed later.",
+                time(*at_millis)
+            ));
         }
         let report = case.report();
         self.leaves_open(format!(
@@ -190,8 +195,7 @@ impl Found {
         }
         self.leaves_open(
             "That the operator told the truth when it signed, at the time of each message, whose device sent \
-             it and when: it can't make up what was said by somebody whose program follows the protocol \
-             unless it also makes up the sender.",
+             what: whoever has its key can sign what nobody sent. No recipient can.",
         );
         self.leaves_open(
             "Who held the device: a message is proved to be of a device, not of a hand.",
@@ -276,41 +280,83 @@ fn quoted(text: &str) -> String {
     format!("“{}”", shown.collect::<String>())
 }
 
-fn act(act: &Act) -> Option<String> {
-    Some(match act {
-        Act::Shown { .. } => "saw the report".to_owned(),
-        Act::Dismissed { reason, .. } => format!("dismissed it, since {}", quoted(reason)),
-        Act::Decided {
-            measure, reason, ..
-        } => {
-            let whom = match measure.target.device {
-                Some(device) => format!("the device {device} of {}", measure.target.user),
-                None => measure.target.user.to_string(),
-            };
-            let until = time(measure.until_millis);
-            let what = match measure.kind {
-                MeasureKind::Warning => format!("warned {whom}"),
-                MeasureKind::Slow => format!("slowed {whom} down until {until}"),
-                MeasureKind::Suspension => format!("suspended {whom} until {until}"),
-            };
-            format!("{what}, since {}", quoted(reason))
+/// What was done, as the predicate of a sentence: "suspended mallory@here until …".
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Appointed { user, role } => match role {
+                Some(role) => write!(f, "made {user} a {role}"),
+                None => write!(f, "took {user}'s role as a moderator"),
+            },
+            Self::Shown { report } => write!(f, "saw the report {report}"),
+            Self::Dismissed { report, reason } => {
+                write!(f, "dismissed the report {report}, since {}", quoted(reason))
+            }
+            Self::Decided {
+                report,
+                measure,
+                reason,
+            } => write!(
+                f,
+                "{measure}, by the report {report}, since {}",
+                quoted(reason)
+            ),
+            Self::Appealed { decision, text } => {
+                write!(f, "appealed against decision {decision}: {}", quoted(text))
+            }
+            Self::Answered {
+                decision,
+                is_upheld,
+                answer,
+            } => {
+                let how = if *is_upheld { "upheld" } else { "rejected" };
+                write!(
+                    f,
+                    "{how} the appeal against decision {decision}: {}",
+                    quoted(answer)
+                )
+            }
+            Self::Lifted { decision, reason } => {
+                write!(f, "lifted decision {decision}, since {}", quoted(reason))
+            }
         }
-        Act::Appealed { text, .. } => format!("appealed: {}", quoted(text)),
-        Act::Answered {
-            is_upheld, answer, ..
-        } => {
-            let how = if *is_upheld { "upheld" } else { "rejected" };
-            format!("{how} the appeal: {}", quoted(answer))
-        }
-        Act::Lifted { reason, .. } => format!("lifted the decision, since {}", quoted(reason)),
-        Act::Appointed { .. } => return None,
-    })
+    }
 }
 
-fn actor(actor: &Actor) -> String {
-    match actor {
-        Actor::Operator => "the operator".to_owned(),
-        Actor::User(user) => user.to_string(),
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whom = match self.target.device {
+            Some(device) => format!("the device {device} of {}", self.target.user),
+            None => self.target.user.to_string(),
+        };
+        let until = time(self.until_millis);
+        match self.kind {
+            MeasureKind::Warning => write!(f, "warned {whom}"),
+            MeasureKind::Slow => write!(f, "slowed {whom} down until {until}"),
+            MeasureKind::Suspension => write!(f, "suspended {whom} until {until}"),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("the operator"),
+            Self::User(user) => user.fmt(f),
+        }
+    }
+}
+
+/// The whole entry, as one sentence.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            number,
+            at_millis,
+            by,
+            act,
+        } = self;
+        write!(f, "{number}. At {}, {by} {act}.", time(*at_millis))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueHint};
+use clap::{Args as ClapArgs, Subcommand, ValueHint};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Device {
@@ -108,9 +108,29 @@ pub(crate) enum Invite {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
+    /// Show what moderators of the server decided about you, why, and how to appeal
+    Standing,
     /// Delete your account with all its devices, and this home; for good
     Delete {
         /// Your name, so that it is you who says so
         name: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Recover {
+    /// Your name at the server
+    pub(crate) name: String,
+    /// The server's address
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) server: String,
+    /// The certificate (PEM) that certifies the server's, where browsers would not know it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The registration code, where your name was deleted and the server asks for one
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Shut all your other devices out, for good, once this one is in your groups
+    #[arg(long)]
+    pub(crate) revoke_others: bool,
 }

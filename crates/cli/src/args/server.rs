@@ -32,6 +32,10 @@ pub(crate) struct Serve {
     /// Tell clients older than this to update
     #[arg(long, value_name = "VERSION")]
     pub(crate) minimum_client: Option<ClientVersion>,
+    /// Make this user a chief moderator, who sees reports, decides on them and appoints others; may be given
+    /// several times. The role stays when the server is started without it
+    #[arg(long, value_name = "USER")]
+    pub(crate) moderator: Vec<String>,
     /// Connections at one moment; each needs an open file
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     pub(crate) connections: usize,
@@ -68,7 +72,7 @@ pub(crate) struct Serve {
     /// How often somebody may ask, for example `user-messages=20/s,600`: 20 a second, and 600 at
     /// once after a pause; also /min and /h. Names: address-requests, address-registrations,
     /// device-requests, user-requests, user-messages, user-takes, user-lists,
-    /// user-groups
+    /// user-groups, user-reports
     #[arg(long, value_name = "NAME=RATE", value_parser = named_rate)]
     pub(crate) rate: Vec<NamedRate>,
     /// Seconds between saying, as gRPC health, that the end is near, and stopping
@@ -124,6 +128,18 @@ pub(crate) enum Admin {
     DeleteUser {
         /// The user, for example alice@example.org
         user: UserId,
+        /// Folder with the server's data
+        #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
+        data: PathBuf,
+    },
+    /// Give somebody a moderator's role, or take it
+    ///
+    /// The server must not be running. It stands in the audit log as the operator's doing.
+    Moderator {
+        /// The user, for example alice@example.org
+        user: UserId,
+        /// What they may do from then on
+        role: super::ModeratorRole,
         /// Folder with the server's data
         #[arg(long, value_name = "DIR", default_value = "conclave-data", value_hint = ValueHint::DirPath)]
         data: PathBuf,

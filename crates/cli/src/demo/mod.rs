@@ -2,6 +2,7 @@
 //! check.
 
 mod people;
+mod report;
 mod scenes;
 mod server;
 mod story;
@@ -11,19 +12,32 @@ use std::{fs, path::PathBuf};
 use anyhow::Context as _;
 
 use self::{people::People, server::ServerProcess, story::Story};
-use crate::args::Demo;
+use crate::args::{self, Demo};
 
 pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     let folder = Folder::choose(demo.keep)?;
     let mut story = Story::to(std::io::stdout());
-    let server = ServerProcess::start(&folder.path().join("server")).await?;
+    let moderators: &[&str] = match demo.story {
+        args::Story::Chat => &[],
+        args::Story::Report => &["carol", "dave"],
+    };
+    let server = ServerProcess::start(&folder.path().join("server"), moderators).await?;
     story.tell(&format!(
         "A delivery service listens on {}. It will see who writes to whom, and no word of it.",
         server.url()
     ))?;
-    let people =
-        People::register(&folder.path().join("people"), server.url(), demo.members).await?;
-    scenes::play(&mut story, people, server).await?;
+    let homes = folder.path().join("people");
+    match demo.story {
+        args::Story::Chat => {
+            let people = People::register(&homes, server.url(), demo.members).await?;
+            scenes::play(&mut story, people, server).await?;
+        }
+        args::Story::Report => {
+            let people = People::named(&homes, server.url(), &report::NAMES).await?;
+            let case_file = folder.path().join("case.json");
+            report::play(&mut story, &people, server, &case_file).await?;
+        }
+    }
     if let Folder::Kept(path) = &folder {
         story.tell(&format!("Everything is kept in {}.", path.display()))?;
     }

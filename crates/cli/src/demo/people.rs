@@ -33,10 +33,15 @@ pub(super) struct People {
 impl People {
     /// Registers that many people at a server, each in a home of their own.
     pub(super) async fn register(homes: &Path, url: &str, count: u16) -> anyhow::Result<Self> {
-        let count = usize::from(count);
-        let names: Vec<String> = (0..count).map(name).collect();
+        let names: Vec<String> = (0..usize::from(count)).map(name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Self::named(homes, url, &names).await
+    }
+
+    /// Registers people of these names.
+    pub(super) async fn named(homes: &Path, url: &str, names: &[&str]) -> anyhow::Result<Self> {
         let work = names.iter().map(|name| {
-            let (home, name, url) = (homes.join(name), name.clone(), url.to_owned());
+            let (home, name, url) = (homes.join(name), (*name).to_owned(), url.to_owned());
             async move { Client::register(&home, &name, &url).await }
         });
         let clients = together("people register", work).await?;

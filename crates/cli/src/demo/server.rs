@@ -18,13 +18,15 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct ServerProcess {
     child: Child,
     data: PathBuf,
+    moderators: Vec<String>,
     url: String,
 }
 
 impl ServerProcess {
-    /// Starts a server on a free port of this machine.
-    pub(super) async fn start(data: &Path) -> anyhow::Result<Self> {
-        Self::listen(data, "127.0.0.1:0").await
+    /// Starts a server on a free port of this machine, with these users as its moderators.
+    pub(super) async fn start(data: &Path, moderators: &[&str]) -> anyhow::Result<Self> {
+        let moderators = moderators.iter().map(ToString::to_string).collect();
+        Self::listen(data, "127.0.0.1:0", moderators).await
     }
 
     pub(super) fn url(&self) -> &str {
@@ -39,15 +41,17 @@ impl ServerProcess {
     /// Starts a server on the same data and the same port as the one that was killed.
     pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
         let address = self.url.trim_start_matches("http://").to_owned();
-        *self = Self::listen(&self.data, &address).await?;
+        let moderators = std::mem::take(&mut self.moderators);
+        *self = Self::listen(&self.data, &address, moderators).await?;
         Ok(())
     }
 
-    async fn listen(data: &Path, address: &str) -> anyhow::Result<Self> {
+    async fn listen(data: &Path, address: &str, moderators: Vec<String>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program can't find itself")?;
         let mut child = Command::new(program)
             .args(["serve", "--listen", address, "--data"])
             .arg(data)
+            .args(moderators.iter().flat_map(|user| ["--moderator", user]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -65,6 +69,7 @@ impl ServerProcess {
         Ok(Self {
             url: url.to_owned(),
             data: data.to_owned(),
+            moderators,
             child,
         })
     }

@@ -78,6 +78,73 @@ impl Remote {
         .map_err(|status| self.error(&status))
     }
 
+    pub(crate) async fn fetch_standing(&self) -> Result<v1::FetchStandingResponse, ClientError> {
+        let request = v1::FetchStandingRequest {};
+        self.ask(request, |mut service, request| async move {
+            service.fetch_standing(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn submit_report(
+        &self,
+        request: v1::SubmitReportRequest,
+    ) -> Result<(), ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.submit_report(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    pub(crate) async fn appeal(&self, request: v1::AppealRequest) -> Result<(), ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.appeal(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    pub(crate) async fn list_reports(
+        &self,
+        request: v1::ListReportsRequest,
+    ) -> Result<v1::ListReportsResponse, ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.list_reports(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn show_report(
+        &self,
+        request: v1::ShowReportRequest,
+    ) -> Result<v1::ShowReportResponse, ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.show_report(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn moderate(
+        &self,
+        request: v1::ModerateRequest,
+    ) -> Result<v1::ModerateResponse, ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.moderate(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn read_audit(
+        &self,
+        request: v1::ReadAuditRequest,
+    ) -> Result<v1::ReadAuditResponse, ClientError> {
+        self.ask(request, |mut service, request| async move {
+            service.read_audit(request).await
+        })
+        .await
+    }
+
     async fn ask<Q: Clone, A, F>(
         &self,
         request: Q,

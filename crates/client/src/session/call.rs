@@ -198,6 +198,15 @@ impl From<&Status> for Rejection {
             (Some(ErrorDetail::RateLimited(limit)), _) => {
                 Self::RateLimited(Duration::from_millis(limit.retry_after_millis))
             }
+            (Some(ErrorDetail::Suspended(detail)), _) => {
+                let (decision, why) = (detail.decision, detail.reason);
+                let reason = format!("{reason} (decision {decision}): {why}");
+                Self::Refused { code, reason }
+            }
+            (Some(ErrorDetail::ReportRefused(detail)), _) => {
+                let reason = format!("message {}: {reason}", detail.message + 1);
+                Self::Refused { code, reason }
+            }
             (
                 None,
                 Code::InvalidArgument

@@ -70,6 +70,8 @@ pub struct RateLimits {
     pub user_lists: Rate,
     /// Groups that a user creates.
     pub user_groups: Rate,
+    /// Reports of messages that a user makes.
+    pub user_reports: Rate,
     /// Whether loopback is limited as an address. It is not by default: who connects from there is
     /// the operator, or a proxy that speaks for many and knows their addresses itself.
     pub limit_loopback: bool,
@@ -88,6 +90,7 @@ impl Default for RateLimits {
             user_takes: per_second(20, 20_000),
             user_lists: per_second(200, 100_000),
             user_groups: Rate::new(Duration::from_secs(10), 100),
+            user_reports: Rate::new(Duration::from_mins(5), 20),
             limit_loopback: false,
         }
     }
@@ -95,7 +98,7 @@ impl Default for RateLimits {
 
 impl RateLimits {
     /// The limits by the names that an operator gives them.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 9] = [
         "address-requests",
         "address-registrations",
         "device-requests",
@@ -104,6 +107,7 @@ impl RateLimits {
         "user-takes",
         "user-lists",
         "user-groups",
+        "user-reports",
     ];
 
     /// The limit with one of the [names](Self::NAMES); `None` for any other.
@@ -117,6 +121,7 @@ impl RateLimits {
             "user-takes" => &mut self.user_takes,
             "user-lists" => &mut self.user_lists,
             "user-groups" => &mut self.user_groups,
+            "user-reports" => &mut self.user_reports,
             _ => return None,
         })
     }
@@ -134,6 +139,7 @@ impl RateLimits {
             user_takes: rate,
             user_lists: rate,
             user_groups: rate,
+            user_reports: rate,
             limit_loopback: false,
         }
     }

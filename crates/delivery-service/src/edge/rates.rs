@@ -10,7 +10,7 @@ use std::{
     num::NonZeroU32,
 };
 
-use conclave_protocol::DeviceId;
+use conclave_protocol::{DeviceId, UserId};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
@@ -18,7 +18,11 @@ use governor::{
 };
 
 use super::allowance::{Rate, RateLimits};
-use crate::{auth::Caller, error::Refusal, limits::RATE_KEYS_MAX};
+use crate::{
+    auth::Caller,
+    error::Refusal,
+    limits::{RATE_KEYS_MAX, SLOWED_BURST, SLOWED_EVERY},
+};
 
 /// What a request costs its user besides being a request.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,8 @@ pub(crate) enum Cost {
     Lists(usize),
     /// A group.
     Group,
+    /// A report of messages.
+    Report,
 }
 
 /// The allowances, as they are now.
@@ -43,6 +49,8 @@ pub(crate) struct Rates {
     user_takes: Limiter<UserTag>,
     user_lists: Limiter<UserTag>,
     user_groups: Limiter<UserTag>,
+    user_reports: Limiter<UserTag>,
+    slowed: Limiter<UserId>,
     limit_loopback: bool,
 }
 
@@ -60,6 +68,8 @@ impl Rates {
             user_takes: Limiter::new(limits.user_takes),
             user_lists: Limiter::new(limits.user_lists),
             user_groups: Limiter::new(limits.user_groups),
+            user_reports: Limiter::new(limits.user_reports),
+            slowed: Limiter::new(Rate::new(SLOWED_EVERY, SLOWED_BURST)),
             limit_loopback: limits.limit_loopback,
         }
     }
@@ -87,7 +97,13 @@ impl Rates {
             Cost::Take(users) => self.user_takes.take(&caller.user, users),
             Cost::Lists(users) => self.user_lists.take(&caller.user, users),
             Cost::Group => self.user_groups.take(&caller.user, 1),
+            Cost::Report => self.user_reports.take(&caller.user, 1),
         }
+    }
+
+    /// Counts a message of somebody whom moderators have slowed down.
+    pub(crate) fn slowed_message_of(&self, user: &UserId) -> Result<(), Refusal> {
+        self.slowed.take(user, 1)
     }
 
     /// Forgets who has all of its allowance again.
@@ -100,6 +116,8 @@ impl Rates {
         self.user_takes.tidy();
         self.user_lists.tidy();
         self.user_groups.tidy();
+        self.user_reports.tidy();
+        self.slowed.tidy();
     }
 
     fn count_address(&self, limiter: &Limiter<IpAddr>, address: IpAddr) -> Result<(), Refusal> {

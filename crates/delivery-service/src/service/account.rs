@@ -144,7 +144,10 @@ impl Service {
             return Err(EdgeError::new("users", "names nobody").into());
         }
         let taken = self
-            .job(move |rooms| rooms.accounts.take(caller, request, &body.users, now))
+            .job(move |rooms| {
+                rooms.moderation.check_may_reach(caller, now)?;
+                rooms.accounts.take(caller, request, &body.users, now)
+            })
             .await?;
         let users = taken.into_iter().map(|(user, packages)| {
             let known = packages.is_some();

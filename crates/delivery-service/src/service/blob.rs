@@ -34,7 +34,10 @@ impl Service {
             total_bytes: begin.total_bytes,
         };
         let upload = self
-            .job(move |rooms| rooms.blobs.begin(announced, now))
+            .job(move |rooms| {
+                rooms.moderation.check_may_reach(caller, now)?;
+                rooms.blobs.begin(announced, now)
+            })
             .await?;
         let id = upload.id();
         let expires = match self.receive(upload, parts, pace).await {

@@ -2,6 +2,7 @@
 
 use conclave_protocol::{DeviceId, GroupId};
 use conclave_rpc::v1::{self, mailbox_item::Item};
+use prost::Message as _;
 use tonic::codegen::Bytes;
 
 use crate::{
@@ -37,7 +38,7 @@ pub(super) fn log_entry(entry: Entry) -> v1::LogEntry {
 pub(super) fn mailbox_item(item: MailboxItem) -> Result<v1::MailboxItem, Refusal> {
     let mail = match item.mail {
         Mail::Welcome(waiting) => Item::Welcome(welcome(waiting)?),
-        Mail::Notice(told) => notice(told),
+        Mail::Notice(told) => notice(told)?,
     };
     Ok(v1::MailboxItem {
         cursor: item.cursor,
@@ -60,8 +61,8 @@ fn welcome(waiting: WaitingWelcome) -> Result<v1::Welcome, Refusal> {
     })
 }
 
-fn notice(notice: Notice) -> Item {
-    match notice {
+fn notice(notice: Notice) -> Result<Item, Refusal> {
+    Ok(match notice {
         Notice::KeyPackagesLow {
             stock,
             last_resort_used,
@@ -96,7 +97,11 @@ fn notice(notice: Notice) -> Item {
             sender_device_id: id(sender.as_bytes()),
             intent: intent.into(),
         }),
-    }
+        Notice::Measure { measure, .. } => {
+            let unreadable = |_| Refusal::Internal("a stored notice is unreadable");
+            Item::Measure(v1::Measure::decode(&*measure).map_err(unreadable)?)
+        }
+    })
 }
 
 fn id(bytes: &[u8; 16]) -> Bytes {

@@ -21,6 +21,7 @@ impl Service {
     ) -> Result<Response<v1::CreateGroupResponse>, Status> {
         let group = group_id(&body.group_id)?;
         self.job(move |rooms| {
+            rooms.moderation.check_may_reach(caller, now)?;
             let groups = &rooms.groups;
             groups.create(caller, group, &body.group_info, &body.ratchet_tree, now)
         })
@@ -37,6 +38,9 @@ impl Service {
         let message = body.body.ok_or(EdgeError::new("body", "missing"))?;
         let receipt = self
             .job(move |rooms| {
+                if matches!(message, v1::submit_request::Body::ApplicationMessage(_)) {
+                    rooms.moderation.check_may_send(caller, now)?;
+                }
                 let request = Request {
                     sender: caller,
                     group,

@@ -36,6 +36,7 @@ impl Service {
         let group = group_id(&body.group_id)?;
         let expires = UnixMillis(body.expires_millis);
         self.job(move |rooms| {
+            rooms.moderation.check_may_reach(caller, now)?;
             let groups = &rooms.groups;
             groups.invite(group, caller, &body.token_hash, expires, now)
         })
@@ -70,25 +71,30 @@ impl Service {
 
     pub(super) async fn pass_signal(
         &self,
-        Authenticated { caller, body, .. }: Authenticated<v1::SendSignalRequest>,
+        Authenticated { caller, now, body }: Authenticated<v1::SendSignalRequest>,
     ) -> Result<Response<v1::SendSignalResponse>, Status> {
         let signal = Signal {
             group: group_id(&body.group_id)?,
             sender: caller,
             bytes: body.signal,
         };
-        self.job(move |rooms| rooms.groups.pass(&signal)).await?;
+        self.job(move |rooms| {
+            rooms.moderation.check_may_reach(caller, now)?;
+            rooms.groups.pass(&signal)
+        })
+        .await?;
         Ok(Response::new(v1::SendSignalResponse {}))
     }
 
     pub(super) async fn hand_over(
         &self,
-        Authenticated { caller, body, .. }: Authenticated<v1::SubmitIntentRequest>,
+        Authenticated { caller, now, body }: Authenticated<v1::SubmitIntentRequest>,
     ) -> Result<Response<v1::SubmitIntentResponse>, Status> {
         let group = group_id(&body.group_id)?;
         let request = request_id(&body.request_id)?;
         let committer = self
             .job(move |rooms| {
+                rooms.moderation.check_may_reach(caller, now)?;
                 let groups = &rooms.groups;
                 groups.hand_over(group, caller, request, &body.intent)
             })

@@ -6,6 +6,7 @@ mod blob;
 mod encode;
 mod group;
 mod membership;
+mod moderation;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::{
     groups::Groups,
     hub::Hub,
     limits::{JOBS_MAX, JOBS_WAITING_MAX, STREAM_JOBS_MAX},
+    moderation::Moderation,
     store::Store,
 };
 
@@ -42,6 +44,7 @@ pub(crate) struct Rooms {
     pub(crate) accounts: Accounts,
     pub(crate) groups: Groups,
     pub(crate) blobs: Blobs,
+    pub(crate) moderation: Moderation,
     pub(crate) hub: Arc<Hub>,
     pub(crate) rates: Arc<Rates>,
 }
@@ -346,6 +349,55 @@ impl DeliveryService for Service {
         request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
         self.end_user(request.into_inner()).await
+    }
+
+    async fn submit_report(
+        &self,
+        request: Request<v1::SubmitReportRequest>,
+    ) -> Result<Response<v1::SubmitReportResponse>, Status> {
+        self.file_report(self.charge(request, Cost::Report)?).await
+    }
+
+    async fn fetch_standing(
+        &self,
+        request: Request<v1::FetchStandingRequest>,
+    ) -> Result<Response<v1::FetchStandingResponse>, Status> {
+        self.tell_standing(self.identify(request)?).await
+    }
+
+    async fn appeal(
+        &self,
+        request: Request<v1::AppealRequest>,
+    ) -> Result<Response<v1::AppealResponse>, Status> {
+        self.take_appeal(self.identify(request)?).await
+    }
+
+    async fn list_reports(
+        &self,
+        request: Request<v1::ListReportsRequest>,
+    ) -> Result<Response<v1::ListReportsResponse>, Status> {
+        self.list_filed(self.identify(request)?).await
+    }
+
+    async fn show_report(
+        &self,
+        request: Request<v1::ShowReportRequest>,
+    ) -> Result<Response<v1::ShowReportResponse>, Status> {
+        self.show_filed(self.identify(request)?).await
+    }
+
+    async fn moderate(
+        &self,
+        request: Request<v1::ModerateRequest>,
+    ) -> Result<Response<v1::ModerateResponse>, Status> {
+        self.do_deed(self.identify(request)?).await
+    }
+
+    async fn read_audit(
+        &self,
+        request: Request<v1::ReadAuditRequest>,
+    ) -> Result<Response<v1::ReadAuditResponse>, Status> {
+        self.read_audit_log(self.identify(request)?).await
     }
 
     async fn fetch_group_info(

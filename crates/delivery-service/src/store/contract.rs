@@ -7,6 +7,7 @@ mod keeping;
 mod log;
 mod members;
 mod model;
+mod moderation;
 mod people;
 
 use conclave_protocol::{
@@ -38,6 +39,11 @@ use members::{
     an_invitation_is_for_the_first_who_asks_once,
     notices_are_bounded_and_two_about_the_same_are_one, one_user_takes_only_so_many_of_a_device,
     what_is_deleted_is_gone_and_the_rest_stays, what_waits_in_an_epoch_is_given_to_who_comes_in,
+};
+use moderation::{
+    a_message_is_reported_once_by_each, open_reports_are_bounded_and_decided_ones_go_in_time,
+    the_audit_log_has_no_gaps_and_tells_whom_it_is_about,
+    what_a_deleted_device_read_its_user_may_report,
 };
 use people::{
     a_key_package_is_handed_out_once, a_registration_code_lets_one_user_in,
@@ -85,6 +91,10 @@ contract![
     a_tree_is_kept_until_its_last_joiner_has_it,
     a_device_s_old_records_go,
     a_blob_is_there_once_it_is_whole_until_it_expires,
+    a_message_is_reported_once_by_each,
+    open_reports_are_bounded_and_decided_ones_go_in_time,
+    the_audit_log_has_no_gaps_and_tells_whom_it_is_about,
+    what_a_deleted_device_read_its_user_may_report,
 ];
 
 struct TemporaryStore {

@@ -46,6 +46,13 @@ pub(crate) enum Notice {
         request: RequestId,
         intent: Vec<u8>,
     },
+    /// Moderators decided something about its user.
+    Measure {
+        /// The decision's number: what is said of it later takes the place of what was said before.
+        decision: u64,
+        /// What they decided, opaque here.
+        measure: Vec<u8>,
+    },
 }
 
 impl Notice {
@@ -58,6 +65,7 @@ impl Notice {
             Self::Intent {
                 sender, request, ..
             } => (4, [&sender.as_bytes()[..], request.as_bytes()].concat()),
+            Self::Measure { decision, .. } => (5, decision.to_be_bytes().to_vec()),
         }
     }
 }

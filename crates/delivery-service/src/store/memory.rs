@@ -3,6 +3,7 @@
 mod departure;
 mod keeping;
 mod log;
+mod moderation;
 mod people;
 mod ways_in;
 
@@ -12,15 +13,17 @@ use std::{
 };
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence, UnixMillis,
-    UserId, VerifyingKey, limits,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, ReportId, RequestId, Sequence,
+    UnixMillis, UserId, VerifyingKey, limits,
 };
+use conclave_safety::Chained;
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, EntryKind, Expiry, Going,
-    GroupDeletion, Identity, Instance, Invitation, Listed, Mail, MailboxItem, NewBlob, NewEntry,
-    NewGroup, NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result, Shown,
-    Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
+    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, EntryKind, Expiry, Filed,
+    Going, GroupDeletion, Identity, Instance, Invitation, Listed, Mail, MailboxItem, NewAudit,
+    NewBlob, NewEntry, NewGroup, NewInvitation, NewReport, Notice, Notified, Page, Published,
+    Range, Registered, ReportRow, Result, Shown, Snapshot, StockedKeyPackage, Store, Take, Taken,
+    TreePart,
 };
 use crate::ordering::{Applied, Facts, Head, Verdict};
 use keeping::BlobState;
@@ -44,6 +47,7 @@ struct State {
     last_blob: i64,
     /// By hash: when each expires.
     registration_codes: BTreeMap<[u8; 32], UnixMillis>,
+    moderation: moderation::Moderation,
 }
 
 struct DeviceState {
@@ -423,5 +427,39 @@ impl Store for MemoryStore {
 
     fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion> {
         Ok(self.state().delete_group(group, caller))
+    }
+
+    fn stays(&self, group: GroupId, user: &UserId) -> Result<Option<(Sequence, Vec<Range>)>> {
+        Ok(self.state().stays(group, user))
+    }
+
+    fn put_report(&self, new: &NewReport<'_>) -> Result<Filed> {
+        Ok(self.state().moderation.put_report(new))
+    }
+
+    fn report(&self, report: ReportId) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        Ok(self.state().moderation.report(report))
+    }
+
+    fn reports(&self, after: u64, limit: usize, with_decided: bool) -> Result<Vec<ReportRow>> {
+        let state = self.state();
+        Ok(state.moderation.reports(after, limit, with_decided))
+    }
+
+    fn reported(&self, user: &UserId, group: GroupId) -> Result<Vec<Sequence>> {
+        Ok(self.state().moderation.reported(user, group))
+    }
+
+    fn expire_reports(&self, received_before: UnixMillis) -> Result<()> {
+        self.state().moderation.expire(received_before);
+        Ok(())
+    }
+
+    fn append_audit(&self, new: &NewAudit<'_>) -> Result<Option<Vec<DeviceId>>> {
+        Ok(self.state().append_audit(new))
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>> {
+        Ok(self.state().moderation.audit(after, limit))
     }
 }

@@ -13,13 +13,15 @@ mod keeping;
 mod log;
 mod mail;
 mod memory;
+mod moderation;
 mod people;
 mod sqlite;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence, UnixMillis,
-    UserId, VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, ReportId, RequestId, Sequence,
+    UnixMillis, UserId, VerifyingKey,
 };
+use conclave_safety::Chained;
 use thiserror::Error;
 
 use crate::ordering::{Facts, Head, Verdict};
@@ -34,6 +36,7 @@ pub(crate) use log::{
 };
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 pub(crate) use memory::MemoryStore;
+pub(crate) use moderation::{Filed, NewAudit, NewReport, ReportRow};
 pub(crate) use people::{Device, Identity, Published, Registered, StockedKeyPackage, Take, Taken};
 pub(crate) use sqlite::{OpenError, SqliteStore, copy};
 
@@ -249,4 +252,30 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Deletes a group if no other user's device is a member.
     fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion>;
+
+    /// Where a group's log ends, and where devices of a user may read in it or might, those that are deleted too, in
+    /// order; `None` for no such group.
+    fn stays(&self, group: GroupId, user: &UserId) -> Result<Option<(Sequence, Vec<Range>)>>;
+
+    /// Keeps a report; the same again changes nothing.
+    fn put_report(&self, new: &NewReport<'_>) -> Result<Filed>;
+
+    /// A report's summary and body.
+    fn report(&self, report: ReportId) -> Result<Option<(Vec<u8>, Vec<u8>)>>;
+
+    /// The first reports after a number; those that were decided on only where they are wanted.
+    fn reports(&self, after: u64, limit: usize, with_decided: bool) -> Result<Vec<ReportRow>>;
+
+    /// The messages of a group that a user has reported, in order.
+    fn reported(&self, user: &UserId, group: GroupId) -> Result<Vec<Sequence>>;
+
+    /// Drops reports that came before a moment and were decided on.
+    fn expire_reports(&self, received_before: UnixMillis) -> Result<()>;
+
+    /// Adds an entry to the audit log, with what belongs to it. The devices that are told; `None` where the entry is
+    /// not the next one.
+    fn append_audit(&self, new: &NewAudit<'_>) -> Result<Option<Vec<DeviceId>>>;
+
+    /// The first entries of the audit log after a number.
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>>;
 }

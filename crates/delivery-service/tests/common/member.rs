@@ -220,6 +220,20 @@ impl Person {
             .collect())
     }
 
+    /// Reads what is new, whatever was said.
+    pub async fn read_up(&mut self) {
+        let page = self.page(self.cursor, 0).await.unwrap();
+        for entry in &page.entries {
+            self.cursor = entry.sequence;
+            let processed = self.process(&entry.message, UnixMillis(entry.accepted_millis));
+            if let Ok(processed) = processed
+                && matches!(self.apply(processed), Processed::OwnCommit)
+            {
+                self.merge();
+            }
+        }
+    }
+
     pub fn take_in(&mut self, entry: &v1::LogEntry) -> Option<String> {
         self.cursor = entry.sequence;
         if matches!(entry.kind(), v1::EntryKind::Report | v1::EntryKind::Vote) {

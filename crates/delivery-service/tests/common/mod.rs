@@ -148,7 +148,7 @@ impl World {
 static DRAWN: AtomicU64 = AtomicU64::new(1000);
 
 /// A number that was not drawn before; those below 1000 are for tests to name.
-fn draw() -> u64 {
+pub fn draw() -> u64 {
     DRAWN.fetch_add(1, Ordering::Relaxed)
 }
 

@@ -16,6 +16,8 @@ pub struct Person {
     pub rpc: Rpc,
     pub token: String,
     pub cursor: u64,
+    /// What it has sent that can be reported.
+    pub said: Vec<Vec<u8>>,
 }
 
 impl Person {
@@ -40,6 +42,7 @@ impl Person {
             rpc: world.rpc(),
             token: String::new(),
             cursor: 0,
+            said: Vec::new(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Person {
             rpc: self.rpc.clone(),
             token: self.token.clone(),
             cursor: 0,
+            said: Vec::new(),
         }
     }
 

@@ -56,6 +56,7 @@ impl State {
         }
         self.users.remove(user);
         self.lists.remove(user);
+        self.moderation.forget_user(user);
         self.drop_blobs_of_user(user);
         departure
     }
@@ -63,6 +64,9 @@ impl State {
     fn delete_device(&mut self, device: DeviceId) {
         let user = self.devices.remove(&device);
         let user = user.map(|state| state.device.address.user);
+        if let Some(user) = &user {
+            self.keep_stays(device, user);
+        }
         self.handouts
             .retain(|(taker, _, target), _| *taker != device && *target != device);
         self.requests.retain(|(sender, _), _| *sender != device);

@@ -114,6 +114,7 @@ impl State {
         if members.any(|member| user_of(member) != user_of(&caller)) {
             return GroupDeletion::NotAlone;
         }
+        self.moderation.forget_group(id);
         self.groups.remove(&id);
         self.drop_blobs_of_group(id);
         for device in self.devices.values_mut() {
@@ -124,7 +125,7 @@ impl State {
                     | Notice::InvitationApproved { group, .. }
                     | Notice::Intent { group, .. },
                 ) => *group != id,
-                Mail::Notice(Notice::KeyPackagesLow { .. }) => true,
+                Mail::Notice(Notice::KeyPackagesLow { .. } | Notice::Measure { .. }) => true,
             });
         }
         GroupDeletion::Done

@@ -1,6 +1,6 @@
 //! Our types as columns. What does not fit was not written by this program.
 
-use conclave_protocol::{DeviceId, GroupId, InstanceNonce, UserId, VerifyingKey};
+use conclave_protocol::{DeviceId, GroupId, InstanceNonce, ReportId, UserId, VerifyingKey};
 use rusqlite::{
     Row,
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
@@ -25,6 +25,7 @@ macro_rules! blob_column {
 blob_column!(DeviceId);
 blob_column!(GroupId);
 blob_column!(InstanceNonce);
+blob_column!(ReportId);
 blob_column!(VerifyingKey);
 
 impl FromSql for Column<[u8; 32]> {

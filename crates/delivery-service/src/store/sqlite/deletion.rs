@@ -8,7 +8,7 @@ use super::{
     super::{Departure, GroupDeletion, Result},
     accounts,
     columns::typed,
-    groups,
+    groups, moderation,
     writer::Transaction,
 };
 
@@ -37,6 +37,7 @@ const OF_GROUP: &[&str] = &[
     "DELETE FROM blob WHERE group_id = ?1",
     "DELETE FROM membership WHERE group_id = ?1",
     "DELETE FROM departed WHERE group_id = ?1",
+    "DELETE FROM former_stay WHERE group_id = ?1",
     "DELETE FROM log WHERE group_id = ?1",
     "DELETE FROM delta WHERE group_id = ?1",
     "DELETE FROM snapshot WHERE group_id = ?1",
@@ -66,6 +67,7 @@ pub(super) fn depart(
         .collect::<Result<_, _>>()?;
     departure.groups.extend(groups);
     departure.devices.push(device);
+    moderation::keep_stays(db, device)?;
     delete(db, OF_DEVICE, device.as_bytes())
 }
 
@@ -76,6 +78,8 @@ pub(super) fn user(db: &Transaction<'_>, user: &UserId) -> Result<Departure> {
     }
     // Somebody else may get the name, and with it no way into these groups.
     db.prepare_cached("UPDATE departed SET user_id = NULL WHERE user_id = ?1")?
+        .execute([user.as_str()])?;
+    db.prepare_cached("DELETE FROM former_stay WHERE user_id = ?1")?
         .execute([user.as_str()])?;
     db.prepare_cached("DELETE FROM device_list WHERE user_id = ?1")?
         .execute([user.as_str()])?;

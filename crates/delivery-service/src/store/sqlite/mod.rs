@@ -16,6 +16,7 @@ mod invitations;
 mod lists;
 mod log;
 mod mailbox;
+mod moderation;
 mod notices;
 mod retention;
 #[cfg(test)]
@@ -25,16 +26,17 @@ mod writer;
 use std::path::Path;
 
 use conclave_protocol::{
-    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, RequestId, Sequence, UnixMillis,
-    UserId, VerifyingKey,
+    DeviceCertificate, DeviceId, DeviceList, Epoch, GroupId, ReportId, RequestId, Sequence,
+    UnixMillis, UserId, VerifyingKey,
 };
+use conclave_safety::Chained;
 use rusqlite::Connection;
 
 use super::{
-    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, EntryKind, Expiry, Going,
-    GroupDeletion, Identity, Invitation, Listed, MailboxItem, NewBlob, NewEntry, NewGroup,
-    NewInvitation, Notice, Notified, Page, Published, Range, Registered, Result, Shown, Snapshot,
-    StockedKeyPackage, Store, Take, Taken, TreePart,
+    Blob, BlobBegun, BlobId, Delta, Departure, Device, Entrance, Entry, EntryKind, Expiry, Filed,
+    Going, GroupDeletion, Identity, Invitation, Listed, MailboxItem, NewAudit, NewBlob, NewEntry,
+    NewGroup, NewInvitation, NewReport, Notice, Notified, Page, Published, Range, Registered,
+    ReportRow, Result, Shown, Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
 };
 use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
@@ -318,5 +320,37 @@ impl Store for SqliteStore {
 
     fn delete_group(&self, group: GroupId, caller: DeviceId) -> Result<GroupDeletion> {
         self.write(|db| deletion::group(db, group, caller))
+    }
+
+    fn stays(&self, group: GroupId, user: &UserId) -> Result<Option<(Sequence, Vec<Range>)>> {
+        self.read(|db| moderation::stays(db, group, user))
+    }
+
+    fn put_report(&self, new: &NewReport<'_>) -> Result<Filed> {
+        self.write(|db| moderation::put_report(db, new))
+    }
+
+    fn report(&self, report: ReportId) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        self.read(|db| moderation::report(db, report))
+    }
+
+    fn reports(&self, after: u64, limit: usize, with_decided: bool) -> Result<Vec<ReportRow>> {
+        self.read(|db| moderation::reports(db, after, limit, with_decided))
+    }
+
+    fn reported(&self, user: &UserId, group: GroupId) -> Result<Vec<Sequence>> {
+        self.read(|db| moderation::reported(db, user, group))
+    }
+
+    fn expire_reports(&self, received_before: UnixMillis) -> Result<()> {
+        self.write(|db| moderation::expire_reports(db, received_before))
+    }
+
+    fn append_audit(&self, new: &NewAudit<'_>) -> Result<Option<Vec<DeviceId>>> {
+        self.write(|db| moderation::append_audit(db, new))
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>> {
+        self.read(|db| moderation::audit(db, after, limit))
     }
 }

@@ -104,6 +104,7 @@ impl Columns {
                 intent,
                 ..
             } => (Some(*group), Some(*sender), intent.clone()),
+            Notice::Measure { measure, .. } => (None, None, measure.clone()),
         };
         Self {
             kind,
@@ -148,6 +149,10 @@ impl Columns {
                 sender: self.sender?,
                 request: self.about.get(16..)?.try_into().ok()?,
                 intent: self.body,
+            },
+            5 => Notice::Measure {
+                decision: u64::from_be_bytes(self.about.try_into().ok()?),
+                measure: self.body,
             },
             _ => return None,
         })

@@ -1,0 +1,99 @@
+//! The audit log: a book in memory that follows what the store holds.
+
+use std::sync::{
+    Mutex, PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicBool, Ordering},
+};
+
+use conclave_protocol::{DeviceId, ReportId, UserId};
+use conclave_safety::{Book, Chained, Entry, Refused};
+
+use crate::{
+    error::Refusal,
+    limits::{AUDIT_ATTEMPTS_MAX, AUDIT_PAGE},
+    store::{NewAudit, Notice, Store},
+};
+
+/// What the log comes to, as far as it was read.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// Who writes; the book is not held meanwhile, since every message asks it.
+    writing: Mutex<()>,
+    book: RwLock<Book>,
+    is_open: AtomicBool,
+}
+
+/// Who is told what.
+pub(super) type Told = (UserId, Option<DeviceId>, Notice);
+
+impl Ledger {
+    /// The book.
+    pub(super) fn book(&self) -> RwLockReadGuard<'_, Book> {
+        // An entry is taken in as a whole or not at all.
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what was done before this process began, once.
+    pub(super) fn open(&self, store: &dyn Store) -> Result<(), Refusal> {
+        if !self.is_open.load(Ordering::Acquire) {
+            self.catch_up(store)?;
+            self.is_open.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Reads what came since.
+    pub(super) fn catch_up(&self, store: &dyn Store) -> Result<(), Refusal> {
+        loop {
+            let entries = store.audit(self.book().chain().entries(), AUDIT_PAGE)?;
+            for chained in &entries {
+                self.take(chained)?;
+            }
+            if entries.len() < AUDIT_PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes an entry behind all that are there. Gives its number, and the devices that are told.
+    pub(super) fn write(
+        &self,
+        store: &dyn Store,
+        decides: Option<ReportId>,
+        propose: impl Fn(&Book) -> Result<Entry, Refused>,
+        tells: impl Fn(&Book, &Entry) -> Option<Told>,
+    ) -> Result<(u64, Vec<DeviceId>), Refusal> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..AUDIT_ATTEMPTS_MAX {
+            self.catch_up(store)?;
+            let (chained, tells) = {
+                let book = self.book();
+                let entry = propose(&book)?;
+                (book.chain().link(&entry), tells(&book, &entry))
+            };
+            let tells = tells.as_ref();
+            let new = NewAudit {
+                chained: &chained,
+                decides,
+                tells: tells.map(|(user, device, notice)| (user, *device, notice)),
+            };
+            if let Some(told) = store.append_audit(&new)? {
+                self.take(&chained)?;
+                return Ok((chained.number, told));
+            }
+        }
+        Err(Refusal::Overloaded)
+    }
+
+    fn take(&self, chained: &Chained) -> Result<(), Refusal> {
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have read it at the same moment.
+        if chained.number <= book.chain().entries() {
+            return Ok(());
+        }
+        book.take(chained).map_err(|error| {
+            tracing::error!(%error, "the audit log does not hold");
+            Refusal::Internal("the audit log does not hold")
+        })
+    }
+}
