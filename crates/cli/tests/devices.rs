@@ -160,6 +160,9 @@ fn a_new_device_gets_what_was_said_before_unless_its_user_says_no() {
                 .is_some_and(|it| it.starts_with("before"))
         };
         heard.push(read.iter().filter(said).count());
+        let mut all = read.iter().filter(said);
+        let can_report = |it: &Value| it["reportable"] == true;
+        assert!(all.all(can_report), "{name}");
         let is_marked = |it: &Value| it["reactions"][0]["user"] == "bob@localhost";
         assert_eq!(read.iter().any(is_marked), name == "tablet");
     }

@@ -154,6 +154,8 @@ fn what_was_said_is_found_counted_written_out_and_hidden() {
         entry["text"].as_str().unwrap_or_default().to_owned()
     });
     assert!(texts.into_iter().any(|text| text == "nothing else"));
+    // What was exported can be shown to others, with its proof.
+    assert!(written.contains("\"evidence\":\"01"));
     complains(&bob.run(&["export", "club", "--to", to]), &["club.jsonl"]);
     bob.says(&["block", "alice"]);
     assert!(!bob.says(&["read", "club"]).contains("garden"));

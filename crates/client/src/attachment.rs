@@ -2,6 +2,8 @@
 //! `docs/protocol.md`, "Attachments".
 
 mod seal;
+#[cfg(test)]
+mod two_keys;
 
 use std::{
     fs::File,

@@ -13,4 +13,8 @@ pub enum Planted {
     Outdated,
     /// It lets whoever spoilt a group into the one that goes on.
     CulpritKept,
+    /// It does not commit to what it encrypts, so that nobody could report it.
+    Uncommitted,
+    /// It commits to something else than what it encrypts.
+    CommittedElsewhere,
 }

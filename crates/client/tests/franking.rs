@@ -14,7 +14,7 @@ mod table;
 use std::time::Duration;
 
 use conclave_client::{
-    Attachment, ClientError, EntryKind, Evidence, GroupId, Sequence, Unreportable,
+    Attachment, ClientError, EntryKind, Evidence, GroupId, Planted, Sequence, Unreportable,
     session::{Call, Reply, Session},
 };
 use conclave_protocol::{AttachmentKey, Content, EvidenceError, Message, SigningKey};
@@ -250,6 +250,40 @@ fn a_group_may_refuse_what_nobody_could_report() {
     table.send(0, group, "again");
     table.settle();
     assert_eq!(table.texts(BOB, group), ["again"]);
+}
+
+/// Whoever would be unreportable is noticed by everybody, and heard by nobody where the group wants that.
+#[test]
+fn a_sender_who_does_not_commit_to_what_is_sent_is_marked_or_refused() {
+    for bug in [Planted::Uncommitted, Planted::CommittedElsewhere] {
+        let (mut table, group) = Table::with(&["alice", "bob", "mallory"]);
+        table.session(2).plant(bug);
+        table.send(2, group, "you can't prove this");
+        table.settle();
+        for seat in 0..3 {
+            let said = reportable(&mut table, seat, group);
+            assert_eq!(
+                said,
+                [("you can't prove this".to_owned(), false)],
+                "{bug:?}"
+            );
+        }
+        table
+            .session(0)
+            .set_unreportable(group, Unreportable::Refused)
+            .unwrap();
+        table.settle();
+        table.send(2, group, "nor this");
+        table.send(0, group, "who was that?");
+        table.settle();
+        for seat in 0..2 {
+            let lines = table.history(seat, group);
+            let refused = lines.iter().find(|it| it.kind == EntryKind::Unreportable);
+            assert_eq!(refused.unwrap().author.name(), "mallory");
+            let texts = table.texts(seat, group);
+            assert_eq!(texts, ["you can't prove this", "who was that?"], "{bug:?}");
+        }
+    }
 }
 
 #[test]

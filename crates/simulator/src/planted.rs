@@ -26,11 +26,13 @@ pub enum Bug {
     MergedBeforeAccepted,
     /// Clients let whoever spoilt a group into the one that goes on.
     CulpritKept,
+    /// Clients do not commit to what they encrypt, so that nobody could report it.
+    Uncommitted,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TwoCommits,
         Self::NotDurable,
         Self::KeyPackageTwice,
@@ -38,6 +40,7 @@ impl Bug {
         Self::GenerationReused,
         Self::MergedBeforeAccepted,
         Self::CulpritKept,
+        Self::Uncommitted,
     ];
 
     /// What is to be planted in each client.
@@ -46,6 +49,7 @@ impl Bug {
             Self::GenerationReused => Some(Planted::GenerationReused),
             Self::MergedBeforeAccepted => Some(Planted::MergedBeforeAccepted),
             Self::CulpritKept => Some(Planted::CulpritKept),
+            Self::Uncommitted => Some(Planted::Uncommitted),
             _ => None,
         }
     }
@@ -59,6 +63,7 @@ impl Bug {
             Self::GenerationReused => "generation-reused",
             Self::MergedBeforeAccepted => "merged-before-accepted",
             Self::CulpritKept => "culprit-kept",
+            Self::Uncommitted => "uncommitted",
         }
     }
 }
