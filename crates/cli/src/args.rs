@@ -234,6 +234,10 @@ pub(crate) enum Group {
     Create {
         /// What to call it
         name: String,
+        /// Have the users in it whom this file names, one a line; `-` is the standard input. Who can't be
+        /// added is listed, and the others are added
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        members_from: Option<PathBuf>,
     },
     /// Show the digits that all members compare, to see that they are in it with the same devices
     Fingerprint {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use conclave_client::{BulkAdded, Client, UserId};
+use conclave_client::{BulkAdded, BulkProgress, Client, UserId};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -22,10 +22,39 @@ pub(crate) async fn add(
     list: &Path,
     output: &Output,
 ) -> anyhow::Result<()> {
+    let wanted = wanted(client, users, list)?;
+    let (group, _) = find(client, group).await?;
+    let bar = bar(wanted.len());
+    let came = client
+        .add_many(group.id, &wanted, |it| show(&bar, it))
+        .await;
+    bar.finish_and_clear();
+    tell(client, &group.id.to_string(), &came?, output)
+}
+
+/// Makes a group of those whom a list names.
+pub(crate) async fn create(
+    client: &Client,
+    name: &str,
+    list: &Path,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let wanted = wanted(client, &[], list)?;
+    let bar = bar(wanted.len());
+    let made = client
+        .create_group_with(name, &wanted, |it| show(&bar, it))
+        .await;
+    bar.finish_and_clear();
+    let (group, came) = made?;
+    tell(client, &group.to_string(), &came, output)
+}
+
+/// Those who are named, and those whom the list names.
+fn wanted(client: &Client, users: &[String], list: &Path) -> anyhow::Result<Vec<UserId>> {
     let listed = read(list).with_context(|| format!("can't read {}", list.display()))?;
     let listed = listed.lines().map(str::trim);
     let named = listed.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let wanted: Vec<UserId> = users
+    users
         .iter()
         .map(String::as_str)
         .chain(named)
@@ -34,19 +63,20 @@ pub(crate) async fn add(
                 .user_named(user)
                 .with_context(|| format!("\"{user}\""))
         })
-        .collect::<Result<_, _>>()?;
-    let (group, _) = find(client, group).await?;
-    let bar = ProgressBar::new(wanted.len() as u64).with_message("adding");
+        .collect()
+}
+
+fn bar(users: usize) -> ProgressBar {
+    let bar = ProgressBar::new(users as u64).with_message("adding");
     // The template is one that is known to be right.
     let style = ProgressStyle::with_template("{msg} {pos} of {len} ({eta} left)");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let came = client.add_many(group.id, &wanted, |it| {
-        bar.set_length(it.total as u64);
-        bar.set_position(it.done as u64);
-    });
-    let came = came.await;
-    bar.finish_and_clear();
-    tell(client, &group.id.to_string(), &came?, output)
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: BulkProgress) {
+    bar.set_length(progress.total as u64);
+    bar.set_position(progress.done as u64);
 }
 
 fn tell(client: &Client, group: &str, came: &BulkAdded, output: &Output) -> anyhow::Result<()> {

@@ -60,7 +60,11 @@ pub(crate) fn whoami(home: &Home, output: &Output) -> anyhow::Result<()> {
 pub(crate) async fn group(home: &Home, command: Group, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     match command {
-        Group::Create { name } => {
+        Group::Create {
+            name,
+            members_from: Some(list),
+        } => bulk::create(&client, &name, &list, output).await?,
+        Group::Create { name, .. } => {
             let id = client.create_group(&name).await?;
             let text = format!("created {}", printable(&name));
             output.show(&text, &json!({ "group": id.to_string(), "name": name }))?;

@@ -28,6 +28,21 @@ pub struct BulkAdded {
 }
 
 impl Client {
+    /// Creates a group with many users in it, whose owner this user is. Where it is cut off, the group is
+    /// there, and the rest are added later; see [`Self::add_many`].
+    ///
+    /// # Errors
+    /// Those of [`Self::create_group`] and [`Self::add_many`].
+    pub async fn create_group_with(
+        &self,
+        name: &str,
+        users: &[UserId],
+        progress: impl Fn(BulkProgress),
+    ) -> Result<(GroupId, BulkAdded), ClientError> {
+        let group = self.create_group(name).await?;
+        Ok((group, self.add_many(group, users, progress).await?))
+    }
+
     /// Adds many users, with all their devices, in Commits of a bounded size. Who can't be added does
     /// not spoil it for the others. `progress` hears how far it is.
     ///

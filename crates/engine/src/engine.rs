@@ -4,6 +4,7 @@ mod author;
 mod commit;
 mod create;
 mod external;
+mod hold;
 mod join;
 mod message;
 mod process;
@@ -18,13 +19,14 @@ use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 use zeroize::Zeroizing;
 
 use crate::{
-    Device, Effects, EngineError, Member, RuleViolation, State, certificates, device::DeviceSigner,
-    profile, storage::Overlay,
+    Device, Effects, EngineError, LoadedGroups, Member, RuleViolation, State, certificates,
+    device::DeviceSigner, profile, storage::Overlay,
 };
 
 /// Group key management for one device.
 ///
-/// It keeps no group in memory: each operation reads what it needs from the [`State`] it is given.
+/// It keeps no group itself: each operation reads what it needs from the [`State`] it is given, which may
+/// have a place for groups that [stay loaded](State::loaded).
 pub struct Engine {
     device: Device,
     crypto: Crypto,
@@ -91,8 +93,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn roster(&self, state: &dyn State, group: GroupId) -> Result<Vec<Member>, EngineError> {
-        self.look(state, |provider| {
-            certificates::members(&load(provider, group)?)
+        self.ask(state, group, |_, group| {
+            certificates::members(group)
                 .map(|member| member.map(Member::from))
                 .collect()
         })
@@ -107,11 +109,10 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<Vec<DeviceAddress>, EngineError> {
-        self.look(state, |provider| {
-            let group = load(provider, group)?;
-            commit::leaving(&group)
+        self.ask(state, group, |_, group| {
+            commit::leaving(group)
                 .into_iter()
-                .map(|leaf| Ok(certificates::member(&group, leaf)?.address().clone()))
+                .map(|leaf| Ok(certificates::member(group, leaf)?.address().clone()))
                 .collect()
         })
     }
@@ -136,7 +137,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn epoch(&self, state: &dyn State, group: GroupId) -> Result<Epoch, EngineError> {
-        self.look(state, |provider| Ok(epoch_of(&load(provider, group)?)))
+        self.ask(state, group, |_, group| Ok(epoch_of(group)))
     }
 
     /// What two members compare to see that they are in the same epoch of the same group
@@ -149,8 +150,7 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<Vec<u8>, EngineError> {
-        self.look(state, |provider| {
-            let group = load(provider, group)?;
+        self.ask(state, group, |_, group| {
             Ok(group.epoch_authenticator().as_slice().to_vec())
         })
     }
@@ -167,8 +167,8 @@ impl Engine {
         label: &str,
         context: &[u8],
     ) -> Result<Zeroizing<[u8; 32]>, EngineError> {
-        self.look(state, |provider| {
-            let group = load_active(provider, group)?;
+        self.ask(state, group, |provider, group| {
+            check_active(group)?;
             let secret = group
                 .export_secret(provider.crypto(), label, context, 32)
                 .map_err(|_| EngineError::Internal("a secret cannot be exported"))?;
@@ -185,8 +185,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`], [`Evicted`](EngineError::Evicted).
     pub fn group_info(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
-        self.look(state, |provider| {
-            self.signed_group_info(&load_active(provider, group)?)
+        self.ask(state, group, |_, group| {
+            check_active(group)?;
+            self.signed_group_info(group)
         })
     }
 
@@ -195,7 +196,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownGroup`].
     pub fn ratchet_tree(&self, state: &dyn State, group: GroupId) -> Result<Vec<u8>, EngineError> {
-        self.look(state, |provider| encode_tree(&load(provider, group)?))
+        self.ask(state, group, |_, group| encode_tree(group))
     }
 
     /// Deletes the group and every secret of it.
@@ -208,7 +209,8 @@ impl Engine {
         group: GroupId,
     ) -> Result<Effects<()>, EngineError> {
         self.transact(state, |provider| {
-            delete(provider, &mut load(provider, group)?)
+            delete(provider, &mut load(provider, group)?)?;
+            provider.end_lease(group)
         })
     }
 
@@ -221,6 +223,7 @@ impl Engine {
         let provider = Provider {
             crypto: &self.crypto,
             storage: Overlay::new(state),
+            loaded: state.loaded(),
         };
         let result = operation(&provider);
         // Where storage failed, that is the reason, whatever OpenMLS made of it.
@@ -256,6 +259,7 @@ impl Engine {
 pub(crate) struct Provider<'a> {
     crypto: &'a Crypto,
     storage: Overlay<'a>,
+    loaded: Option<&'a LoadedGroups>,
 }
 
 impl<'a> OpenMlsProvider for Provider<'a> {
@@ -293,10 +297,14 @@ fn load(provider: &Provider<'_>, group: GroupId) -> Result<MlsGroup, EngineError
 
 fn load_active(provider: &Provider<'_>, group: GroupId) -> Result<MlsGroup, EngineError> {
     let group = load(provider, group)?;
-    if group.is_active() {
-        Ok(group)
-    } else {
-        Err(EngineError::Evicted)
+    check_active(&group)?;
+    Ok(group)
+}
+
+fn check_active(group: &MlsGroup) -> Result<(), EngineError> {
+    match group.is_active() {
+        true => Ok(()),
+        false => Err(EngineError::Evicted),
     }
 }
 

@@ -1,6 +1,10 @@
 //! KeyPackages of other devices, checked.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    num::NonZeroUsize,
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use conclave_crypto::Crypto;
 use conclave_protocol::{DeviceCertificate, UnixMillis, limits::KEY_PACKAGE_BYTES_MAX};
@@ -8,7 +12,11 @@ use openmls::prelude::{
     MlsMessageBodyIn, MlsMessageIn, ProtocolVersion, tls_codec::DeserializeBytes as _,
 };
 
-use crate::{EngineError, RuleViolation, certificates, profile};
+use crate::{
+    EngineError, RuleViolation, certificates,
+    limits::{PACKAGES_PER_THREAD_MIN, THREADS_MAX},
+    profile,
+};
 
 /// A KeyPackage by which its device can be added to a group. One that exists has been checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +54,31 @@ impl KeyPackage {
         };
         key_package.check(now)?;
         Ok(key_package)
+    }
+
+    /// Reads and checks many, on as many threads as the machine has for it. The answers are in the order
+    /// of what they are about.
+    #[must_use]
+    pub fn from_many(packages: &[&[u8]], now: UnixMillis) -> Vec<Result<Self, EngineError>> {
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let each = packages
+            .len()
+            .div_ceil(threads.min(THREADS_MAX))
+            .max(PACKAGES_PER_THREAD_MIN);
+        let check = |part: &[&[u8]]| -> Vec<_> {
+            part.iter().map(|it| Self::from_bytes(it, now)).collect()
+        };
+        thread::scope(|scope| {
+            let mut parts = packages.chunks(each);
+            let first = parts.next();
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || check(part))).collect();
+            let mut checked = first.map(check).unwrap_or_default();
+            for (other, part) in others.into_iter().zip(packages.chunks(each).skip(1)) {
+                // A thread that panicked has checked nothing.
+                checked.extend(other.join().unwrap_or_else(|_| check(part)));
+            }
+            checked
+        })
     }
 
     /// Who the device is.

@@ -9,6 +9,8 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::LoadedGroups;
+
 /// The committed key-value state of one device. Keys and values are the engine's own.
 ///
 /// Each operation of the engine reads from here what it needs and never writes: what it wants
@@ -19,6 +21,12 @@ pub trait State {
     /// # Errors
     /// [`StateError`] where the store behind it fails.
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// Where groups of this state stay loaded between operations, if they do. Then each is written in
+    /// part only, and every operation's writes have to be applied before the next operation.
+    fn loaded(&self) -> Option<&LoadedGroups> {
+        None
+    }
 }
 
 /// The store behind [`State`] failed.

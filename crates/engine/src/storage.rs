@@ -1,20 +1,23 @@
 //! OpenMLS's storage on the key-value state.
 //!
 //! Reads look into the writes of the running operation first and into the committed state behind
-//! them; writes go into the operation's [`WriteSet`] only. A key is a [`Kind`], which names the kind
+//! them; writes go into the operation's [`WriteSet`](crate::WriteSet) only. A key is a [`Kind`], which names the kind
 //! of entity, followed by OpenMLS's own key in the [codec](crate::codec). An encoded value tells
 //! where it ends, so no two keys of a kind run into each other.
+//!
+//! What is large is not written as a whole each time: of a tree, what has changed ([`tree`]); of the
+//! secrets of messages, what is there ([`squeeze`]).
 
-use std::cell::{Cell, RefCell};
+mod overlay;
+mod patch;
+mod squeeze;
+mod tree;
 
-use openmls_traits::storage::{CURRENT_VERSION, Entity, StorageProvider, traits};
-use serde::{Serialize, de::DeserializeOwned};
-use thiserror::Error;
-use zeroize::Zeroizing;
+use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 
-use crate::{
-    EngineError, codec,
-    state::{State, StateError, WriteSet},
+pub(crate) use self::{
+    overlay::{Overlay, StorageError},
+    tree::StoredTree,
 };
 
 /// The kinds of entity. The numbers are on disk: never reuse one.
@@ -40,140 +43,8 @@ pub(crate) enum Kind {
     EpochKeyPairs = 17,
     KeyPackage = 18,
     Psk = 19,
-}
-
-/// The committed state under the writes of one operation.
-pub(crate) struct Overlay<'a> {
-    base: &'a dyn State,
-    writes: RefCell<WriteSet>,
-    failure: Cell<Option<EngineError>>,
-}
-
-/// Tells OpenMLS that storage failed. Why is kept in the [`Overlay`], because OpenMLS passes some
-/// storage errors on and replaces others by its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the stored state could not be used")]
-pub(crate) struct StorageError;
-
-impl<'a> Overlay<'a> {
-    pub(crate) fn new(base: &'a dyn State) -> Self {
-        Self {
-            base,
-            writes: RefCell::default(),
-            failure: Cell::new(None),
-        }
-    }
-
-    /// What the operation wrote, unless storage failed in it: then why.
-    pub(crate) fn into_writes(self) -> Result<WriteSet, EngineError> {
-        match self.failure.into_inner() {
-            Some(failure) => Err(failure),
-            None => Ok(self.writes.into_inner()),
-        }
-    }
-
-    fn read(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
-        if let Some(written) = self.writes.borrow().lookup(key) {
-            return Ok(written.map(|value| Zeroizing::new(value.to_vec())));
-        }
-        let value = self.base.read(key).map_err(|error: StateError| {
-            self.failure.set(Some(error.into()));
-            StorageError
-        })?;
-        Ok(value.map(Zeroizing::new))
-    }
-
-    fn put(
-        &self,
-        kind: Kind,
-        key: &impl Serialize,
-        value: &impl Entity<CURRENT_VERSION>,
-    ) -> Stored {
-        let key = self.key(kind, key)?;
-        let value = self.encode(kind, value)?;
-        self.writes.borrow_mut().put(key, value);
-        Ok(())
-    }
-
-    fn get<E: DeserializeOwned>(
-        &self,
-        kind: Kind,
-        key: &impl Serialize,
-    ) -> Result<Option<E>, StorageError> {
-        let value = self.read(&self.key(kind, key)?)?;
-        value
-            .map(|value| codec::decode(&value).map_err(|_| self.corrupt()))
-            .transpose()
-    }
-
-    fn delete(&self, kind: Kind, key: &impl Serialize) -> Stored {
-        let key = self.key(kind, key)?;
-        self.writes.borrow_mut().delete(key);
-        Ok(())
-    }
-
-    /// Appends to a list, which is stored as its items one after the other.
-    fn append(
-        &self,
-        kind: Kind,
-        key: &impl Serialize,
-        item: &impl Entity<CURRENT_VERSION>,
-    ) -> Stored {
-        let key = self.key(kind, key)?;
-        let mut list = self.read(&key)?.unwrap_or_default();
-        list.append(&mut self.encode(kind, item)?);
-        self.writes.borrow_mut().put(key, std::mem::take(&mut list));
-        Ok(())
-    }
-
-    fn list<E: DeserializeOwned>(
-        &self,
-        kind: Kind,
-        key: &impl Serialize,
-    ) -> Result<Vec<E>, StorageError> {
-        let list = self.read(&self.key(kind, key)?)?.unwrap_or_default();
-        codec::decode_list(&list).map_err(|_| self.corrupt())
-    }
-
-    fn put_list<E: Entity<CURRENT_VERSION>>(
-        &self,
-        kind: Kind,
-        key: &impl Serialize,
-        items: &[E],
-    ) -> Stored {
-        let mut list = Zeroizing::new(Vec::new());
-        for item in items {
-            list.append(&mut self.encode(kind, item)?);
-        }
-        let key = self.key(kind, key)?;
-        self.writes.borrow_mut().put(key, std::mem::take(&mut list));
-        Ok(())
-    }
-
-    fn key(&self, kind: Kind, key: &impl Serialize) -> Result<Vec<u8>, StorageError> {
-        let mut bytes = vec![kind as u8];
-        codec::encode_into(&mut bytes, key).map_err(|_| self.corrupt())?;
-        Ok(bytes)
-    }
-
-    fn encode(
-        &self,
-        kind: Kind,
-        value: &impl Entity<CURRENT_VERSION>,
-    ) -> Result<Vec<u8>, StorageError> {
-        #[cfg(test)]
-        codec::tests::observe(kind, value);
-        #[cfg(not(test))]
-        let _ = kind;
-        let mut bytes = Vec::new();
-        codec::encode_into(&mut bytes, value).map_err(|_| self.corrupt())?;
-        Ok(bytes)
-    }
-
-    fn corrupt(&self) -> StorageError {
-        self.failure.set(Some(EngineError::Corrupt));
-        StorageError
-    }
+    Lease = 20,
+    TreePatch = 21,
 }
 
 type Stored = Result<(), StorageError>;

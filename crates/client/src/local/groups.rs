@@ -1,7 +1,9 @@
 //! The groups that this device knows.
 
+use std::collections::BTreeMap;
+
 use conclave_engine::EngineError;
-use conclave_protocol::{Epoch, GroupId, Sequence, UserId};
+use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, UserId};
 use rusqlite::{OptionalExtension as _, Row, types::Type};
 
 use super::Tx;
@@ -82,24 +84,19 @@ impl Tx<'_> {
 
     /// The users with a device in the group, each with all their devices there.
     pub(crate) fn members(&self, id: GroupId) -> Result<Vec<Member>, ClientError> {
-        let mut members: Vec<Member> = Vec::new();
+        let mut devices: BTreeMap<UserId, Vec<DeviceId>> = BTreeMap::new();
         let rules = self.rules(id)?;
         for leaf in self.engine.roster(self, id)? {
             let address = leaf.certificate.address();
-            match members
-                .iter_mut()
-                .find(|member| member.user == address.user)
-            {
-                Some(member) => member.devices.push(address.device),
-                None => members.push(Member {
-                    user: address.user.clone(),
-                    role: rules.role(&address.user),
-                    devices: vec![address.device],
-                }),
-            }
+            let of_user = devices.entry(address.user.clone()).or_default();
+            of_user.push(address.device);
         }
-        members.sort_by(|a, b| a.user.cmp(&b.user));
-        Ok(members)
+        let member = |(user, devices)| Member {
+            role: rules.role(&user),
+            user,
+            devices,
+        };
+        Ok(devices.into_iter().map(member).collect())
     }
 
     /// The epoch and what all members of it agree on.

@@ -125,6 +125,7 @@ impl Tx<'_> {
             run.events.truncate(told);
             run.unreadable.truncate(unreadable);
             self.sql.execute_batch("ROLLBACK TO entry")?;
+            self.loaded.lost();
         }
         self.sql.execute_batch("RELEASE entry")?;
         taken.map(drop)

@@ -48,7 +48,7 @@ use std::{
     collections::VecDeque,
 };
 
-use conclave_engine::{Device, Engine};
+use conclave_engine::{Device, Engine, LoadedGroups};
 use conclave_protocol::{DeviceCertificate, SignedRoot, SigningKey, UnixMillis, UserId};
 use rand_chacha::{
     ChaCha20Rng,
@@ -80,6 +80,7 @@ pub type Seed = Zeroizing<[u8; 32]>;
 pub(crate) struct Local {
     database: Connection,
     engine: Engine,
+    loaded: LoadedGroups,
     account: Account,
     random: RefCell<ChaCha20Rng>,
     /// Roots of stamps whose signatures were checked, the latest ones.
@@ -138,6 +139,7 @@ impl Local {
         Ok(Self {
             database,
             engine: Engine::new(device),
+            loaded: LoadedGroups::default(),
             account,
             random: RefCell::new(random),
             roots: RefCell::default(),
@@ -170,12 +172,15 @@ impl Local {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
+        // However this ends without being committed.
+        let guard = LostUnlessKept(&self.loaded);
         let sql = self
             .database
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx {
             sql: &sql,
             engine: &self.engine,
+            loaded: &self.loaded,
             random: &self.random,
             roots: &self.roots,
             wipes: Cell::new(false),
@@ -185,6 +190,8 @@ impl Local {
         let value = work(&tx)?;
         let wipes = tx.wipes.get();
         sql.commit()?;
+        self.loaded.kept();
+        drop(guard);
         if wipes {
             empty_write_ahead_log(&self.database)?;
         }
@@ -196,10 +203,12 @@ impl Local {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
+        let _guard = LostUnlessKept(&self.loaded);
         let sql = self.database.transaction()?;
         work(&Tx {
             sql: &sql,
             engine: &self.engine,
+            loaded: &self.loaded,
             random: &self.random,
             roots: &self.roots,
             wipes: Cell::new(false),
@@ -209,10 +218,20 @@ impl Local {
     }
 }
 
+/// Says at its end that what was done with loaded groups is lost, unless it was kept before.
+struct LostUnlessKept<'a>(&'a LoadedGroups);
+
+impl Drop for LostUnlessKept<'_> {
+    fn drop(&mut self) {
+        self.0.lost();
+    }
+}
+
 /// One transaction. What a transaction can do stands beside what it is about, in this folder.
 pub(crate) struct Tx<'a> {
     sql: &'a Transaction<'a>,
     engine: &'a Engine,
+    loaded: &'a LoadedGroups,
     random: &'a RefCell<ChaCha20Rng>,
     roots: &'a RefCell<VecDeque<SignedRoot>>,
     /// Whether something was deleted that has to be gone from the disk.

@@ -1,5 +1,7 @@
 //! Making the bytes for an intent when its turn comes, durably, before anybody sees them.
 
+use std::collections::BTreeMap;
+
 use conclave_engine::{Change, EngineError, KeyPackage, PreparedCommit};
 use conclave_protocol::{Commitment, DeviceId, Forbidden, GroupId, Sequence, UnixMillis, UserId};
 use conclave_rpc::v1::{self, submit_request::Body};
@@ -130,6 +132,7 @@ impl Tx<'_> {
     ) -> conclave_engine::Effects<Vec<u8>> {
         if self.planted == Some(crate::Planted::GenerationReused) {
             effects.writes = conclave_engine::WriteSet::default();
+            self.loaded.lost();
         }
         effects
     }
@@ -141,11 +144,8 @@ impl Tx<'_> {
         users: &[UserId],
         now: UnixMillis,
     ) -> Result<Option<Call>, ClientError> {
-        let members = self.members(group)?;
-        let missing: Vec<&UserId> = users
-            .iter()
-            .filter(|user| !members.iter().any(|member| member.user == **user))
-            .collect();
+        let there = self.users_in(group)?;
+        let missing: Vec<&UserId> = users.iter().filter(|it| !there.contains(it)).collect();
         if missing.is_empty() {
             return self.settle_without_bytes(group, item);
         }
@@ -192,12 +192,20 @@ impl Tx<'_> {
         now: UnixMillis,
     ) -> Result<Vec<KeyPackage>, ClientError> {
         let (mut unknown, mut empty, mut adds) = (Vec::new(), Vec::new(), Vec::new());
-        for user in users {
-            let found = taken.users.iter().find(|taken| taken.user == user.as_str());
+        let taken: BTreeMap<_, _> = taken
+            .users
+            .iter()
+            .map(|it| (it.user.as_str(), it))
+            .collect();
+        let taken: Vec<_> = users.iter().map(|it| taken.get(it.as_str())).collect();
+        let packages = taken.iter().flatten().flat_map(|it| &it.key_packages);
+        let packages: Vec<&[u8]> = packages.map(|it| &**it).collect();
+        let mut checked = KeyPackage::from_many(&packages, now).into_iter();
+        for (user, found) in users.iter().zip(taken) {
             match found {
                 Some(found) if !found.key_packages.is_empty() => {
-                    for bytes in &found.key_packages {
-                        let package = KeyPackage::from_bytes(bytes, now)?;
+                    for package in checked.by_ref().take(found.key_packages.len()) {
+                        let package = package?;
                         if package.certificate().address().user != **user {
                             return Err(ClientError::Protocol("another user's KeyPackage".into()));
                         }

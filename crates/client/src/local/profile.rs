@@ -82,6 +82,7 @@ impl Tx<'_> {
     pub(super) fn introduce(&self, group: GroupId) -> Result<(), ClientError> {
         if let Some(content) = self.introduction(group)?
             && self.may_send(group, self.own_user())?
+            && !self.is_to_be_said(group, &content)?
         {
             let content = self.seal(&content)?;
             self.enqueue(group, &Intent::Send(content))?;
@@ -89,6 +90,13 @@ impl Tx<'_> {
             self.picture_is_due(group)?;
         }
         Ok(())
+    }
+
+    /// Whether a message that says just this waits in the outbox. Whatever waits there is sent in the
+    /// epoch of its turn, or of a later one, so whoever is in the group by now will read it.
+    fn is_to_be_said(&self, group: GroupId, content: &Content) -> Result<bool, ClientError> {
+        let waiting = self.waiting_contents(group)?;
+        Ok(waiting.iter().any(|(_, it)| Content::open(it) == *content))
     }
 
     /// The service is to store a group's picture again, where there is one.

@@ -1,6 +1,6 @@
 //! The engine's state in the local database.
 
-use conclave_engine::{Effects, State, StateError};
+use conclave_engine::{Effects, LoadedGroups, State, StateError};
 use rusqlite::OptionalExtension as _;
 
 use super::Tx;
@@ -12,6 +12,10 @@ impl State for Tx<'_> {
             .prepare_cached("SELECT value FROM state WHERE key = ?")
             .and_then(|mut query| query.query_row([key], |row| row.get(0)).optional())
             .map_err(StateError::new)
+    }
+
+    fn loaded(&self) -> Option<&LoadedGroups> {
+        Some(self.loaded)
     }
 }
 

@@ -10,9 +10,10 @@ use crate::{
     local::{Account, Tx, add_intents},
 };
 
-/// Users whom one Commit adds where many are to be added: far below what a Commit may add, since each
-/// has several devices, and few enough that others can commit in between.
-const USERS_PER_PART: usize = 100;
+/// Users whom one Commit adds where many are to be added: a quarter of what a Commit may add, since each
+/// has several devices, and few enough that others can commit in between. Each part costs a look at all
+/// who are there, so fewer and larger parts are faster.
+const USERS_PER_PART: usize = 250;
 
 impl Session {
     /// The user.

@@ -11,7 +11,7 @@ use openmls::prelude::{
 };
 use tls_codec::{DeserializeBytes as _, TlsDeserializeBytes, TlsSize, VLBytes};
 
-use super::{Engine, load};
+use super::Engine;
 use crate::{EngineError, RuleViolation, State, certificates, storage::StorageError};
 
 impl Engine {
@@ -26,14 +26,13 @@ impl Engine {
         group: GroupId,
         message: &[u8],
     ) -> Result<Option<DeviceAddress>, EngineError> {
-        self.look(state, |provider| {
-            let group = load(provider, group)?;
+        self.ask(state, group, |_, group| {
             let context = group
                 .public_group()
                 .group_context()
                 .tls_serialize_detached()
                 .map_err(|_| EngineError::Corrupt)?;
-            Ok(author(&group, message, &context))
+            Ok(author(group, message, &context))
         })
     }
 }

@@ -11,10 +11,11 @@ use openmls::prelude::{
     CommitMessageBundle, LeafNodeIndex, LeafNodeParameters, MlsGroup, Proposal, Sender,
 };
 
-use super::{Engine, Provider, encode, epoch_of, load, load_active, rules_of};
+use super::{Engine, Provider, check_active, encode, epoch_of, rules_of};
 use crate::{
     Change, Effects, EngineError, KeyPackage, PreparedCommit, RuleViolation, State,
     certificates::{self, Roster},
+    loaded::Loaded,
     profile,
 };
 
@@ -38,14 +39,15 @@ impl Engine {
         now: UnixMillis,
     ) -> Result<Effects<PreparedCommit>, EngineError> {
         self.device.check(now)?;
-        self.transact(state, |provider| {
-            let mut group = load_active(provider, group)?;
+        self.on_group(state, group, |provider, loaded| {
+            let group = &mut loaded.group;
+            check_active(group)?;
             if group.pending_commit().is_some() {
                 return Err(EngineError::PendingCommit);
             }
-            let epoch = epoch_of(&group);
-            let plan = self.plan(&group, &change, now)?;
-            let messages = self.stage(provider, &mut group, change, &plan)?;
+            let epoch = epoch_of(group);
+            let plan = self.plan(group, &change, now)?;
+            let messages = self.stage(provider, group, change, &plan)?;
             let (commit, welcome, group_info) = messages.into_messages();
             let group_info = group_info.ok_or(EngineError::Internal("a GroupInfo is missing"))?;
             check_size(PreparedCommit {
@@ -68,8 +70,8 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<bool, EngineError> {
-        self.look(state, |provider| {
-            Ok(load(provider, group)?.pending_commit().is_some())
+        self.ask(state, group, |_, group| {
+            Ok(group.pending_commit().is_some())
         })
     }
 
@@ -82,15 +84,14 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<Effects<Epoch>, EngineError> {
-        self.transact(state, |provider| {
-            let mut group = load(provider, group)?;
+        self.on_group(state, group, |provider, Loaded { group, .. }| {
             if group.pending_commit().is_none() {
                 return Err(EngineError::NoPendingCommit);
             }
             group
                 .merge_pending_commit(provider)
                 .map_err(|_| EngineError::Internal("an own commit cannot be merged"))?;
-            Ok(epoch_of(&group))
+            Ok(epoch_of(group))
         })
     }
 
@@ -103,8 +104,8 @@ impl Engine {
         state: &dyn State,
         group: GroupId,
     ) -> Result<Effects<()>, EngineError> {
-        self.transact(state, |provider| {
-            load(provider, group)?
+        self.on_group(state, group, |provider, Loaded { group, .. }| {
+            group
                 .clear_pending_commit(&provider.storage)
                 .map_err(|_| EngineError::Corrupt)
         })

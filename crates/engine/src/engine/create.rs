@@ -63,6 +63,7 @@ impl Engine {
         }
         self.transact(state, |provider| {
             super::make_room(provider, group)?;
+            provider.begin_lease(group)?;
             let group = self.build_group(provider, group, rules, now)?;
             Ok(CreatedGroup {
                 group_info: self.signed_group_info(&group)?,

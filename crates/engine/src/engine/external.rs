@@ -55,6 +55,7 @@ impl Engine {
                 external.proposals.retain(|it| *it.sender() != own);
                 delete(provider, &mut older)?;
             }
+            provider.begin_lease(group)?;
             let (group, messages) = self.join_from_outside(provider, external)?;
             for (_, leaf) in group.treesync().full_leaves() {
                 certificates::verify_leaf(leaf)?;

@@ -59,7 +59,9 @@ fn stage(
         .unverified_group_info()
         .group_context();
     profile::check_group_context(context)?;
-    make_room(provider, group_id(context.group_id().as_slice())?)?;
+    let group = group_id(context.group_id().as_slice())?;
+    make_room(provider, group)?;
+    provider.begin_lease(group)?;
     builder
         .with_ratchet_tree(ratchet_tree)
         .skip_lifetime_validation()

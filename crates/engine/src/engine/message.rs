@@ -6,10 +6,15 @@ use conclave_protocol::{
     COMPONENT_FRANKING, DeviceAddress, GroupId, UserId,
     limits::{CONTENT_BYTES_MAX, FRANKING_ITEM_BYTES_MAX},
 };
-use openmls::{framing::SafeAadItem, prelude::MlsGroup};
+use openmls::{
+    framing::SafeAadItem,
+    prelude::{MlsGroup, MlsMessageOut},
+};
 
-use super::{Engine, check_may_send, commit::leaving, encode, load_active, rules_of};
-use crate::{Effects, EngineError, RuleViolation, State, certificates};
+use super::{
+    Engine, Provider, check_active, check_may_send, commit::leaving, encode, load_active, rules_of,
+};
+use crate::{Effects, EngineError, RuleViolation, State, certificates, loaded::Loaded};
 
 impl Engine {
     /// Encrypts an application message; `franking` is authenticated with it and readable by the
@@ -33,22 +38,48 @@ impl Engine {
             .map(|item| SafeAadItem::new(COMPONENT_FRANKING, item.to_vec()))
             .into_iter()
             .collect();
-        self.transact(state, |provider| {
-            let mut group = load_active(provider, group)?;
+        self.on_group(state, group, |provider, loaded| {
+            let group = &loaded.group;
+            check_active(group)?;
             if group.has_pending_proposals() {
                 return Err(EngineError::PendingProposals); // RFC 9420 §12.4
             }
             if self.obeys() {
-                check_may_send(&group, &self.device.certificate().address().user)?;
+                check_may_send(group, &self.device.certificate().address().user)?;
             }
-            group
-                .set_safe_aad(items)
-                .map_err(|_| EngineError::Internal("a franking item cannot be attached"))?;
-            let message = group
-                .create_message(provider, &self.signer(), content)
-                .map_err(|_| EngineError::Internal("a message cannot be encrypted"))?;
+            self.burn(provider, loaded)?;
+            let is_due = loaded.is_due();
+            provider.storage.spare_secrets(!is_due);
+            let message = self.seal(provider, &mut loaded.group, content, items)?;
+            loaded.count_message(true, is_due);
             encode(&message)
         })
+    }
+
+    /// Passes over the keys of messages that were encrypted before the group was loaded, and that the
+    /// stored secrets still have.
+    fn burn(&self, provider: &Provider<'_>, loaded: &mut Loaded) -> Result<(), EngineError> {
+        provider.storage.spare_secrets(true);
+        while let Some(rest) = loaded.unburnt.checked_sub(1) {
+            drop(self.seal(provider, &mut loaded.group, &[], Vec::new())?);
+            loaded.unburnt = rest;
+        }
+        Ok(())
+    }
+
+    fn seal(
+        &self,
+        provider: &Provider<'_>,
+        group: &mut MlsGroup,
+        content: &[u8],
+        items: Vec<SafeAadItem>,
+    ) -> Result<MlsMessageOut, EngineError> {
+        group
+            .set_safe_aad(items)
+            .map_err(|_| EngineError::Internal("a franking item cannot be attached"))?;
+        group
+            .create_message(provider, &self.signer(), content)
+            .map_err(|_| EngineError::Internal("a message cannot be encrypted"))
     }
 
     /// The Proposal by which this device leaves, to be submitted. It counts once it is in the log,

@@ -7,19 +7,19 @@ use conclave_protocol::{
 use openmls::{
     group::QueuedProposal,
     prelude::{
-        LeafNodeIndex, MlsGroup, MlsMessageIn, ProcessMessageError, ProcessedMessage,
-        ProcessedMessageContent, Proposal, ProtocolMessage, Sender, StagedCommit, ValidationError,
+        LeafNodeIndex, MlsGroup, MlsMessageIn, ProcessMessageError, ProcessedMessageContent,
+        Proposal, ProtocolMessage, Sender, StagedCommit, ValidationError,
         tls_codec::DeserializeBytes as _,
     },
 };
 
 use super::{
-    Engine, Provider, check_may_send, commit::leaving, epoch_of, load_active, mls_group_id,
+    Engine, Provider, check_active, check_may_send, commit::leaving, epoch_of, mls_group_id,
     review::Review,
 };
 use crate::{
     Effects, EngineError, Processed, ProposalKind, RuleViolation, State, certificates,
-    storage::StorageError,
+    loaded::Loaded, storage::StorageError,
 };
 
 impl Engine {
@@ -41,19 +41,39 @@ impl Engine {
         if *message.group_id() != mls_group_id(group) {
             return Err(EngineError::WrongGroup);
         }
-        self.transact(state, |provider| {
-            let mut group = load_active(provider, group)?;
-            check_header(&group, &message)?;
-            let processed = group.process_message(provider, message).map_err(refused)?;
-            let sender = processed.sender().clone();
-            let processed = take_in(provider, &mut group, &sender, processed, accepted_at)?;
+        let Effects { value, writes } = self.on_group(state, group, |provider, loaded| {
+            check_active(&loaded.group)?;
+            check_header(&loaded.group, &message)?;
+            if matches!(message, ProtocolMessage::PrivateMessage(_)) {
+                return Ok(decrypt(provider, loaded, message, accepted_at));
+            }
+            let processed = take_in(provider, &mut loaded.group, message, accepted_at)?;
             #[cfg(feature = "planted-bugs")]
             if let Processed::Commit { rules, .. } = &processed {
                 self.check_version(rules.as_ref())?;
             }
-            Ok(processed)
+            Ok(Ok(processed))
+        })?;
+        Ok(Effects {
+            value: value?,
+            writes,
         })
     }
+}
+
+/// An encrypted message that can't be read changes nothing, so the group stays loaded also then.
+fn decrypt(
+    provider: &Provider<'_>,
+    loaded: &mut Loaded,
+    message: ProtocolMessage,
+    accepted_at: UnixMillis,
+) -> Result<Processed, EngineError> {
+    let is_due = loaded.is_due();
+    provider.storage.spare_secrets(!is_due);
+    let processed = take_in(provider, &mut loaded.group, message, accepted_at);
+    let is_written = provider.storage.secrets_bytes() > 0;
+    loaded.count_message(false, is_written);
+    processed
 }
 
 fn parse(bytes: &[u8]) -> Result<ProtocolMessage, EngineError> {
@@ -91,10 +111,11 @@ fn check_header(group: &MlsGroup, message: &ProtocolMessage) -> Result<(), Engin
 fn take_in(
     provider: &Provider<'_>,
     group: &mut MlsGroup,
-    sender: &Sender,
-    message: ProcessedMessage,
+    message: ProtocolMessage,
     accepted_at: UnixMillis,
 ) -> Result<Processed, EngineError> {
+    let message = group.process_message(provider, message).map_err(refused)?;
+    let sender = &message.sender().clone();
     let franking = message
         .safe_aad_item(COMPONENT_FRANKING)
         .map(<[u8]>::to_vec);

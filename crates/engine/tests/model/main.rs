@@ -2,7 +2,8 @@
 //!
 //! The world is a log that takes one Commit an epoch, as the delivery service does. Devices act
 //! when they have read all of it, and otherwise lag behind as chance has it. Any operation may be
-//! struck by a crash: its writes are dropped and it is done again.
+//! struck by a crash: its writes are dropped and it is done again, by a program that was started anew or
+//! by the same one. Groups stay loaded meanwhile.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod world;
 
 use proptest::prelude::*;

@@ -6,13 +6,14 @@ use std::{
 };
 
 use conclave_engine::{
-    Change, Device, Effects, Engine, EngineError, KeyPackage, MemoryState, PreparedCommit,
-    Processed, State,
+    Change, Device, Effects, Engine, EngineError, KeyPackage, PreparedCommit, Processed, State,
 };
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules, SigningKey,
     UnixMillis,
 };
+
+use crate::common::Home;
 
 const GROUP: GroupId = GroupId::from_bytes([7; 16]);
 
@@ -43,7 +44,9 @@ pub(crate) enum Act {
 
 struct Client {
     engine: Engine,
-    state: MemoryState,
+    home: Home,
+    /// Operations that a crash has struck.
+    crashes: u32,
     /// Entries of the log that it has read; meaningful while it holds the group.
     cursor: usize,
     holds_group: bool,
@@ -115,7 +118,7 @@ impl World {
         for (index, client) in self.clients.iter().enumerate() {
             assert_eq!(client.holds_group, self.members.contains(&index));
             if client.holds_group {
-                let (engine, state) = (&client.engine, &client.state);
+                let (engine, state) = (&client.engine, &client.home);
                 authenticators.insert(engine.epoch_authenticator(state, GROUP).unwrap());
                 let roster = engine.roster(state, GROUP).unwrap();
                 let roster: BTreeSet<_> = roster
@@ -147,7 +150,7 @@ impl World {
             return;
         };
         for entry in &self.log[..*joined] {
-            let result = client.engine.process(&client.state, GROUP, entry, self.now);
+            let result = client.engine.process(&client.home, GROUP, entry, self.now);
             assert!(matches!(result, Err(EngineError::WrongEpoch { .. })));
         }
     }
@@ -176,7 +179,7 @@ impl World {
         let (now, crashes) = (self.now, self.crashes);
         let client = &mut self.clients[by];
         if self.leaving.contains(&by) {
-            let result = client.engine.commit(&client.state, GROUP, change, now);
+            let result = client.engine.commit(&client.home, GROUP, change, now);
             assert!(matches!(result, Err(EngineError::Leaving)));
             return None;
         }
@@ -198,7 +201,7 @@ impl World {
         let epoch = author.run(crashes, |engine, state| engine.merge_pending(state, GROUP));
         assert_eq!(epoch, commit.epoch.next());
         author.cursor = self.log.len();
-        let tree = author.engine.ratchet_tree(&author.state, GROUP).unwrap();
+        let tree = author.engine.ratchet_tree(&author.home, GROUP).unwrap();
 
         self.leaving.clear();
         for removed in &commit.removed {
@@ -233,7 +236,7 @@ impl World {
         assert!(
             client
                 .engine
-                .has_pending_commit(&client.state, GROUP)
+                .has_pending_commit(&client.home, GROUP)
                 .unwrap()
         );
         self.catch_up(second);
@@ -242,7 +245,7 @@ impl World {
             assert!(
                 !client
                     .engine
-                    .has_pending_commit(&client.state, GROUP)
+                    .has_pending_commit(&client.home, GROUP)
                     .unwrap()
             );
         }
@@ -259,7 +262,7 @@ impl World {
         if !self.leaving.is_empty() {
             let result = client
                 .engine
-                .encrypt(&client.state, GROUP, &content, franking);
+                .encrypt(&client.home, GROUP, &content, franking);
             assert!(matches!(result, Err(EngineError::PendingProposals)));
             return;
         }
@@ -286,7 +289,7 @@ impl World {
             return;
         }
         let client = &self.clients[by];
-        match client.engine.leave(&client.state, GROUP) {
+        match client.engine.leave(&client.home, GROUP) {
             Ok(proposal) => {
                 assert!(self.leaving.insert(by));
                 self.log.push(proposal);
@@ -320,7 +323,7 @@ impl World {
             }
         }
         if let Some(entry) = self.log.last().filter(|_| !client.holds_group) {
-            let result = client.engine.process(&client.state, GROUP, entry, now);
+            let result = client.engine.process(&client.home, GROUP, entry, now);
             assert!(matches!(
                 result,
                 Err(EngineError::Evicted | EngineError::UnknownGroup)
@@ -347,10 +350,16 @@ impl Client {
         operation: impl Fn(&Engine, &dyn State) -> Result<Effects<T>, EngineError>,
     ) -> T {
         if crashes {
-            drop(operation(&self.engine, &self.state).unwrap());
+            drop(operation(&self.engine, &self.home).unwrap());
+            self.crashes += 1;
+            // Of the program, or of the transaction alone.
+            match self.crashes % 2 {
+                0 => self.home.restart(),
+                _ => self.home.roll_back(),
+            }
         }
-        let effects = operation(&self.engine, &self.state).unwrap();
-        self.state.apply(effects.writes);
+        let effects = operation(&self.engine, &self.home).unwrap();
+        self.home.apply(effects.writes);
         effects.value
     }
 }
@@ -362,7 +371,8 @@ fn client(index: usize, now: UnixMillis) -> Client {
     let certificate = DeviceCertificate::issue(claims, &identity);
     Client {
         engine: Engine::new(Device::new(certificate, key).unwrap()),
-        state: MemoryState::default(),
+        home: Home::default(),
+        crashes: 0,
         cursor: 0,
         holds_group: false,
         read: Vec::new(),

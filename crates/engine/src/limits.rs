@@ -1,0 +1,30 @@
+//! How much the engine keeps in memory, and how much it puts off.
+
+/// Groups that stay loaded: a group of 10,000 takes some 30 MB.
+pub(crate) const GROUPS_LOADED_MAX: usize = 16;
+
+/// Messages after which the secrets of a small group's messages are written: a kilobyte then.
+pub(crate) const MESSAGES_UNWRITTEN_MIN: u32 = 64;
+
+/// The same for the largest group. Two programs on one home may each put off as many, and still a
+/// receiver that lost both is fewer than
+/// [`FORWARD_GENERATIONS_MAX`](conclave_protocol::limits::FORWARD_GENERATIONS_MAX) behind any sender.
+pub(crate) const MESSAGES_UNWRITTEN_MAX: u32 = 400;
+
+/// Bytes of secrets for each message that is put off, between those two.
+pub(crate) const BYTES_A_MESSAGE: usize = 1024;
+
+/// Bytes of an encoding from which on it pays to write less than the whole.
+pub(crate) const WHOLE_BYTES_MAX: usize = 16 * 1024;
+
+/// Patches to one tree. All are applied when a group is loaded, most of them in place.
+pub(crate) const TREE_PATCHES_MAX: u32 = 512;
+
+/// Bytes that squeezed secrets may expand to: 100,000 members of whom everybody has spoken take some 13 MB.
+pub(crate) const SECRETS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Threads that check KeyPackages: a device has other things to do too.
+pub(crate) const THREADS_MAX: usize = 8;
+
+/// KeyPackages for which a thread is worth its while: some 5 ms.
+pub(crate) const PACKAGES_PER_THREAD_MIN: usize = 32;
