@@ -1,6 +1,6 @@
 //! The commands of a person who chats.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use conclave_client::{
@@ -60,14 +60,8 @@ pub(crate) fn whoami(home: &Home, output: &Output) -> anyhow::Result<()> {
 pub(crate) async fn group(home: &Home, command: Group, output: &Output) -> anyhow::Result<()> {
     let client = Client::open(home)?;
     match command {
-        Group::Create {
-            name,
-            members_from: Some(list),
-        } => bulk::create(&client, &name, &list, output).await?,
-        Group::Create { name, .. } => {
-            let id = client.create_group(&name).await?;
-            let text = format!("created {}", printable(&name));
-            output.show(&text, &json!({ "group": id.to_string(), "name": name }))?;
+        Group::Create { name, members_from } => {
+            create(&client, &name, members_from.as_deref(), output).await?;
         }
         Group::List => {
             let synced = sync(&client).await;
@@ -128,6 +122,21 @@ pub(crate) async fn group(home: &Home, command: Group, output: &Output) -> anyho
             output.show("renewed your keys", &landed(group.id, receipt))?;
         }
     }
+    Ok(())
+}
+
+async fn create(
+    client: &Client,
+    name: &str,
+    members: Option<&Path>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    if let Some(list) = members {
+        return bulk::create(client, name, list, output).await;
+    }
+    let id = client.create_group(name).await?;
+    let text = format!("created {}", printable(name));
+    output.show(&text, &json!({ "group": id.to_string(), "name": name }))?;
     Ok(())
 }
 

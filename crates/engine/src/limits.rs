@@ -6,10 +6,17 @@ pub(crate) const GROUPS_LOADED_MAX: usize = 16;
 /// Messages after which the secrets of a small group's messages are written: a kilobyte then.
 pub(crate) const MESSAGES_UNWRITTEN_MIN: u32 = 64;
 
-/// The same for the largest group. Two programs on one home may each put off as many, and still a
-/// receiver that lost both is fewer than
-/// [`FORWARD_GENERATIONS_MAX`](conclave_protocol::limits::FORWARD_GENERATIONS_MAX) behind any sender.
+/// The same for the largest group.
 pub(crate) const MESSAGES_UNWRITTEN_MAX: u32 = 400;
+
+/// Messages by which the stored secrets of one sender may be behind, whoever left them behind: fewer than
+/// [`FORWARD_GENERATIONS_MAX`](conclave_protocol::limits::FORWARD_GENERATIONS_MAX), of which some are for what
+/// its sender encrypted and could not submit. Where there is no room left, secrets are written with each
+/// message until the epoch ends.
+pub(crate) const BEHIND_MAX: u32 = 800;
+
+/// By how much that count goes up in the state at once: a crash counts as so many too many at most.
+pub(crate) const BEHIND_STEP: u32 = 16;
 
 /// Bytes of secrets for each message that is put off, between those two.
 pub(crate) const BYTES_A_MESSAGE: usize = 1024;

@@ -4,10 +4,11 @@
 //! loaded, they are written only now and then. What is left behind is safe, for two reasons:
 //!
 //! - **What was received** is not read from the log again, so keys that the stored secrets still have
-//!   are of no use to this device; a sender's next message is some generations ahead of what is
-//!   stored, fewer than MLS lets a receiver skip.
-//! - **What was sent** is counted in the [`Lease`], in the same transaction as the message. Whoever
-//!   loads the group encrypts as many times and throws the result away, before anything else.
+//!   are of no use to this device. A sender's next message is some generations ahead of what is
+//!   stored: the [`Lease`] bounds how many, over all programs that ever left something unwritten, to
+//!   fewer than MLS lets a receiver skip.
+//! - **What was sent** is counted there too, in the same transaction as the message. Whoever loads the
+//!   group encrypts as many times and throws the result away, before it sends anything.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt};
 
@@ -15,7 +16,10 @@ use conclave_protocol::GroupId;
 use openmls::prelude::{GroupEpoch, MlsGroup};
 
 use crate::{
-    limits::{BYTES_A_MESSAGE, GROUPS_LOADED_MAX, MESSAGES_UNWRITTEN_MAX, MESSAGES_UNWRITTEN_MIN},
+    limits::{
+        BEHIND_MAX, BEHIND_STEP, BYTES_A_MESSAGE, GROUPS_LOADED_MAX, MESSAGES_UNWRITTEN_MAX,
+        MESSAGES_UNWRITTEN_MIN,
+    },
     storage::StoredTree,
 };
 
@@ -77,10 +81,13 @@ pub(crate) struct Loaded {
     pub(crate) lease: Option<Lease>,
     /// Own messages that were encrypted with keys which the secrets in memory still have.
     pub(crate) unburnt: u32,
-    /// Messages since the secrets were written; `None` where that is not known.
-    pub(crate) unwritten: Option<u32>,
+    /// Messages since the secrets were loaded or written.
+    unwritten: u32,
     /// After how many of them they are to be written.
     unwritten_max: u32,
+    /// By how many messages of any sender the secrets were behind when they were loaded. That a sender
+    /// has been heard since is not known, so this ends with the epoch only.
+    inherited: u32,
     pub(crate) tree: Option<StoredTree>,
     /// Whether it was changed in a transaction that is not committed.
     pub(crate) is_touched: bool,
@@ -93,7 +100,8 @@ impl Loaded {
             group,
             lease,
             unburnt: lease.map_or(0, |lease| lease.sent),
-            unwritten: None,
+            inherited: lease.map_or(0, |lease| lease.behind),
+            unwritten: 0,
             unwritten_max: MESSAGES_UNWRITTEN_MIN,
             tree,
             is_touched: false,
@@ -103,36 +111,40 @@ impl Loaded {
 
     /// Whether the secrets are to be written with the next message.
     pub(crate) fn is_due(&self) -> bool {
-        self.unwritten
-            .is_none_or(|count| count + 1 >= self.unwritten_max)
+        // A program before this one wrote them with each message, and no row.
+        self.lease.is_none_or(|lease| {
+            let next = self.unwritten.max(lease.sent) + 1;
+            next >= self.unwritten_max || self.inherited + next > BEHIND_MAX
+        })
     }
 
     /// A message was encrypted or decrypted, and the secrets were written or not.
     pub(crate) fn count_message(&mut self, is_own: bool, is_written: bool) {
         self.is_touched = true;
-        if is_written {
+        let (false, Some(lease)) = (is_written, &mut self.lease) else {
             return;
-        }
-        self.unwritten = self.unwritten.map(|count| count + 1);
-        if let (true, Some(lease)) = (is_own, &mut self.lease) {
-            lease.sent += 1;
+        };
+        self.unwritten += 1;
+        lease.sent += u32::from(is_own);
+        if self.inherited + self.unwritten > lease.behind {
+            lease.behind += BEHIND_STEP;
         }
     }
 
     /// All secrets were written, in so many bytes.
     pub(crate) fn secrets_written(&mut self, bytes: usize) {
         let messages = u32::try_from(bytes / BYTES_A_MESSAGE).unwrap_or(u32::MAX);
-        self.unwritten = Some(0);
+        self.unwritten = 0;
         self.unwritten_max = messages.clamp(MESSAGES_UNWRITTEN_MIN, MESSAGES_UNWRITTEN_MAX);
         if let Some(lease) = &mut self.lease {
-            lease.sent = self.unburnt;
+            (lease.sent, lease.behind) = (self.unburnt, self.inherited);
         }
     }
 
     /// Another epoch has begun since `before`, if one has: with secrets of which none is used up.
     pub(crate) fn turn(&mut self, before: GroupEpoch) {
         if self.group.epoch() != before {
-            self.unburnt = 0;
+            (self.unburnt, self.inherited) = (0, 0);
         }
     }
 }
@@ -144,18 +156,23 @@ pub(crate) struct Lease {
     pub(crate) stamp: [u8; 16],
     /// Own messages that were encrypted since the secrets were written.
     pub(crate) sent: u32,
+    /// By how many messages of one sender the secrets may be behind, at most.
+    pub(crate) behind: u32,
 }
 
 impl Lease {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        [self.stamp.as_slice(), &self.sent.to_be_bytes()].concat()
+        let (sent, behind) = (self.sent.to_be_bytes(), self.behind.to_be_bytes());
+        [self.stamp.as_slice(), &sent, &behind].concat()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (stamp, sent) = bytes.split_first_chunk()?;
+        let (stamp, counts) = bytes.split_first_chunk()?;
+        let (sent, behind) = counts.split_first_chunk()?;
         Some(Self {
             stamp: *stamp,
-            sent: u32::from_be_bytes(sent.try_into().ok()?),
+            sent: u32::from_be_bytes(*sent),
+            behind: u32::from_be_bytes(behind.try_into().ok()?),
         })
     }
 }

@@ -68,8 +68,11 @@ impl Provider<'_> {
         }
         let has_writes = self.storage.has_writes();
         if has_writes && (self.loaded.is_some() || loaded.lease.is_some()) {
-            let sent = loaded.lease.map_or(loaded.unburnt, |lease| lease.sent);
-            loaded.lease = Some(self.new_lease(sent)?);
+            let new = self.new_lease()?;
+            loaded.lease = Some(loaded.lease.map_or(new, |lease| Lease {
+                stamp: new.stamp,
+                ..lease
+            }));
         }
         if loaded.lease != lease_before {
             loaded.is_touched = true;
@@ -89,7 +92,7 @@ impl Provider<'_> {
     /// A group was made, or takes the place of an older one: whoever has that loaded is to notice.
     pub(super) fn begin_lease(&self, group: GroupId) -> Result<(), EngineError> {
         if self.loaded.is_some() || self.lease(group)?.is_some() {
-            let lease = self.new_lease(0)?;
+            let lease = self.new_lease()?;
             self.put_lease(group, Some(lease))?;
         }
         Ok(())
@@ -117,8 +120,12 @@ impl Provider<'_> {
         stored.map_err(|_| EngineError::Corrupt)
     }
 
-    fn new_lease(&self, sent: u32) -> Result<Lease, EngineError> {
+    fn new_lease(&self) -> Result<Lease, EngineError> {
         let stamp = self.storage.draw().map_err(|_| EngineError::Corrupt)?;
-        Ok(Lease { stamp, sent })
+        Ok(Lease {
+            stamp,
+            sent: 0,
+            behind: 0,
+        })
     }
 }

@@ -47,8 +47,9 @@ impl Engine {
             if self.obeys() {
                 check_may_send(group, &self.device.certificate().address().user)?;
             }
+            // What had to be passed over once is not to be passed over again.
+            let is_due = loaded.is_due() || loaded.unburnt > 0;
             self.burn(provider, loaded)?;
-            let is_due = loaded.is_due();
             provider.storage.spare_secrets(!is_due);
             let message = self.seal(provider, &mut loaded.group, content, items)?;
             loaded.count_message(true, is_due);

@@ -116,6 +116,25 @@ fn a_large_tree_is_written_once_and_then_what_changed() {
     });
 }
 
+#[test]
+fn a_reader_who_dies_every_day_never_falls_too_far_behind_anybody() {
+    on_large_stack(|| {
+        let mut all = party::all_of(3);
+        let [mut carol, mut bob, mut alice] = [(); 3].map(|()| all.pop().unwrap());
+        for day in 0..40 {
+            // Who speaks first is not who speaks most.
+            let message = carol.send(b"good morning");
+            bob.read(&message).unwrap();
+            for number in 0..60 {
+                let message = alice.send(&[day, number]);
+                assert_eq!(bob.read(&message).unwrap(), [day, number]);
+            }
+            bob.home.restart();
+            alice.home.restart();
+        }
+    });
+}
+
 /// Something that happens between Alice, who sends, and Bob.
 #[derive(Debug, Clone, Copy)]
 enum Act {
