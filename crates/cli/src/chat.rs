@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     args::{Group, Read},
-    bulk,
+    bulk, moderate,
     output::{Output, printable, short, warning},
     passphrase, profile, roles, verify,
 };
@@ -235,6 +235,7 @@ pub(crate) async fn sync(client: &Client) -> Result<(), ClientError> {
                 "an invitation to a group was not accepted: {reason}"
             )),
             Event::IdentityChanged { user } => warning(&verify::changed(client, &user)),
+            Event::Moderated(measure) => warning(&moderate::told(&measure)),
             _ => {}
         }
     }

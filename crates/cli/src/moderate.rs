@@ -78,6 +78,20 @@ async fn appeal(home: &Home, decision: u64, text: &str, output: &Output) -> anyh
     Ok(())
 }
 
+/// What somebody is told in a line.
+pub(crate) fn told(measure: &Measure) -> String {
+    let what = match (measure.is_lifted, measure.kind) {
+        (true, kind) => format!("a {kind} of yours was lifted"),
+        (false, MeasureKind::Warning) => "you were warned".to_owned(),
+        (false, kind) => {
+            let until = measure.until.map(moment).unwrap_or_default();
+            format!("{kind} until {until}")
+        }
+    };
+    let reason = printable(&measure.reason);
+    format!("moderators of this server decided: {what}: {reason} (`conclave account standing`)")
+}
+
 async fn list(client: &Client, all: bool, output: &Output) -> anyhow::Result<()> {
     let (mut after, domain) = (0, client.user().domain().to_owned());
     loop {

@@ -409,6 +409,19 @@ impl Client {
     }
 
     /// Runs the session's work away from the async threads: it waits for the disk.
+    /// Has this device do something wrong from now on, to see that it is noticed.
+    ///
+    /// # Errors
+    /// [`ClientError::ShuttingDown`].
+    #[cfg(feature = "planted-bugs")]
+    pub async fn plant(&self, bug: crate::Planted) -> Result<(), ClientError> {
+        let planting = self.session(move |session| {
+            session.plant(bug);
+            Ok(())
+        });
+        planting.await
+    }
+
     pub(crate) async fn session<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Session) -> Result<T, ClientError> + Send + 'static,

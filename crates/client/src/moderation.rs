@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use conclave_protocol::{DeviceId, ReportId, UnixMillis, UserId};
 use conclave_rpc::v1::{self, moderate_request::Act};
 
-use crate::{Client, ClientError, Shown};
+use crate::{Client, ClientError, Event, Shown};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident of $wire:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal),+ $(,)? }) => {
@@ -343,6 +343,13 @@ impl Measure {
             answer: wire.answer,
             is_lifted: wire.is_lifted,
         })
+    }
+}
+
+impl Event {
+    /// What a notice tells; what this version can't read, [`Client::measures`] says when it is asked.
+    pub(crate) fn moderated(measure: &v1::Measure) -> Option<Self> {
+        Measure::read(measure.clone()).ok().map(Self::Moderated)
     }
 }
 

@@ -17,4 +17,6 @@ pub enum Planted {
     Uncommitted,
     /// It commits to something else than what it encrypts.
     CommittedElsewhere,
+    /// It shows the service what it says, beside the commitment to it.
+    ContentInClear,
 }

@@ -6,7 +6,7 @@ use conclave_protocol::{
     DeviceId, GroupId, Permissions, Role, Sequence, UnixMillis, Unreportable, UserId,
 };
 
-use crate::{Asker, Posted};
+use crate::{Asker, Measure, Posted};
 
 /// Where to register, and what the server asks for.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -262,6 +262,8 @@ pub enum Event {
         /// Lines of history that were not there before.
         lines: usize,
     },
+    /// Moderators of the server decided something about this user, or took it back.
+    Moderated(Measure),
     /// Somebody asks to be let in, by an invitation that this device made.
     Asked(Asker),
     /// This device became a member of a group.

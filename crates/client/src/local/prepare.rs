@@ -95,6 +95,10 @@ impl Tx<'_> {
         let franking = commitment
             .as_ref()
             .map(<[u8; Commitment::ITEM_BYTES]>::as_slice);
+        #[cfg(feature = "planted-bugs")]
+        let leak = self.leak(franking, content);
+        #[cfg(feature = "planted-bugs")]
+        let franking = leak.as_deref().or(franking);
         match self.engine.encrypt(self, group, content, franking) {
             Ok(effects) => {
                 #[cfg(feature = "planted-bugs")]
@@ -123,6 +127,18 @@ impl Tx<'_> {
             _ => {}
         }
         to(content)
+    }
+
+    /// What stands in the authenticated data, and behind it what is said.
+    #[cfg(feature = "planted-bugs")]
+    fn leak(&self, franking: Option<&[u8]>, content: &[u8]) -> Option<Vec<u8>> {
+        let leaks = self.planted == Some(crate::Planted::ContentInClear);
+        leaks.then(|| {
+            let mut leaked = franking.unwrap_or_default().to_vec();
+            leaked.extend_from_slice(content);
+            leaked.truncate(conclave_protocol::limits::FRANKING_ITEM_BYTES_MAX);
+            leaked
+        })
     }
 
     #[cfg(feature = "planted-bugs")]

@@ -412,10 +412,9 @@ impl Session {
                     let progress = group.and_then(|id| self.groups.get_mut(&id));
                     progress.into_iter().for_each(|it| it.outbox.set());
                 }
+                Some(Item::Measure(measure)) => self.news.extend(Event::moderated(measure)),
                 Some(Item::InvitationAsked(asked)) => self.take_asked(&asked.clone())?,
-                Some(Item::InvitationApproved(approved)) => {
-                    self.take_approved(&approved.clone(), now)?;
-                }
+                Some(Item::InvitationApproved(it)) => self.take_approved(&it.clone(), now)?,
                 _ => {}
             }
             self.mail.pop();

@@ -50,6 +50,24 @@ impl Markers {
         found.dedup();
         found
     }
+
+    /// The names of what is found in any of many stretches of bytes, where nobody pulls markers apart.
+    #[allow(dead_code)] // Not every test looks at memory.
+    pub fn found_in_stretches(
+        &self,
+        stretches: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        for bytes in stretches {
+            let pieces = bytes.windows(PIECE_BYTES);
+            found.extend(
+                pieces.filter_map(|it| self.0.get::<[u8; PIECE_BYTES]>(it.try_into().unwrap())),
+            );
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
 }
 
 fn forms(marker: &[u8]) -> Vec<Vec<u8>> {

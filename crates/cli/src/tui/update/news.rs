@@ -2,10 +2,13 @@
 
 use conclave_client::{Entry, EntryKind, Event as News, GroupId, UnixMillis};
 
-use crate::tui::{
-    chat::{Chat, Connection},
-    event::{Effect, Load},
-    room::Sending,
+use crate::{
+    moderate,
+    tui::{
+        chat::{Chat, Connection},
+        event::{Effect, Load},
+        room::Sending,
+    },
 };
 
 pub(super) fn take(chat: &mut Chat, news: News, now: UnixMillis) -> Vec<Effect> {
@@ -85,6 +88,10 @@ fn told(chat: &mut Chat, news: News, now: UnixMillis) -> Vec<Effect> {
                 now,
             );
             vec![Effect::Load(Load::Groups)]
+        }
+        News::Moderated(measure) => {
+            chat.complain(moderate::told(&measure), now);
+            Vec::new()
         }
         News::Resyncing { group, reason } => {
             chat.complain(format!("coming back into a group: {reason}"), now);
