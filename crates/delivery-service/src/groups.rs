@@ -16,7 +16,8 @@ mod vote;
 use std::sync::Arc;
 
 use conclave_protocol::{
-    Commitment, DeviceAddress, DeviceCertificate, DeviceId, GroupId, RequestId, UnixMillis, limits,
+    Commitment, DeviceAddress, DeviceCertificate, DeviceId, GroupId, RequestId, Stamp, UnixMillis,
+    limits,
 };
 
 use crate::{
@@ -153,6 +154,7 @@ impl Groups {
         let stamp = NewStamp {
             sender: &self.address_of(request.sender)?,
             commitment,
+            message_hash: Stamp::hash_of(message),
             key: &self.stamper.key_at(now),
         };
         self.append(

@@ -15,6 +15,9 @@ pub(crate) const RULES_CACHED_MAX: usize = 16_384;
 /// Devices whose users are in memory, for stamps: some 100 bytes each.
 pub(crate) const SENDERS_CACHED_MAX: usize = 65_536;
 
+/// Batches of stamps in memory, at most 16 KiB each, for those who read what was just appended together.
+pub(crate) const FRANK_BATCHES_CACHED_MAX: usize = 64;
+
 /// Stamping keys before the next one that the service shows: those of all weeks that the log may reach back to.
 pub(crate) const STAMPING_KEYS_SHOWN: u64 = 6;
 

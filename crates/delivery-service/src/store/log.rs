@@ -67,6 +67,8 @@ pub(crate) struct NewStamp<'a> {
     pub(crate) sender: &'a DeviceAddress,
     /// What the sender committed to.
     pub(crate) commitment: Commitment,
+    /// Of the message; it is made before the one who writes has its turn.
+    pub(crate) message_hash: [u8; 32],
     /// The key that stamps now.
     pub(crate) key: &'a Arc<StampingKey>,
 }
@@ -75,7 +77,10 @@ impl NewEntry<'_> {
     /// The stamp of the entry, once it has a place.
     pub(crate) fn stamp_at(&self, sequence: Sequence) -> Option<Stamp> {
         let NewStamp {
-            sender, commitment, ..
+            sender,
+            commitment,
+            message_hash,
+            ..
         } = self.stamp?;
         Some(Stamp {
             group: self.group,
@@ -84,7 +89,7 @@ impl NewEntry<'_> {
             accepted: self.accepted,
             sender: sender.clone(),
             commitment,
-            message_hash: Stamp::hash_of(self.message),
+            message_hash,
         })
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn each_stamped_message_is_proved_by_its_frank(store: &dyn Store) {
                     let stamp = NewStamp {
                         sender: &sender,
                         commitment: commitment(number),
+                        message_hash: Stamp::hash_of(b"message"),
                         key,
                     };
                     let verdict = store.append(&NewEntry {
@@ -88,6 +89,7 @@ fn is_proved(stored: &Entry, key: &Arc<StampingKey>, by: &StampingKeyCertificate
             let stamp = NewStamp {
                 sender: &sender,
                 commitment: commitment(number),
+                message_hash: Stamp::hash_of(b"message"),
                 key,
             };
             let as_sent = NewEntry {

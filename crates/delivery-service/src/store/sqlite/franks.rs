@@ -1,15 +1,15 @@
 //! Franks: what is signed together is kept once, and each entry's proof is made of it when it is read.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use conclave_protocol::{Frank, FrankBatch, Stamp, StampingKey, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::{Result, StoreError};
-use crate::limits::EXPIRED_PER_TRANSACTION_MAX;
+use crate::limits::{EXPIRED_PER_TRANSACTION_MAX, FRANK_BATCHES_CACHED_MAX};
 
 /// What stands beside an entry: its batch, its place in there, and the service's own proof.
 pub(super) const PLACE_BYTES: usize = 8 + 4 + 32;
@@ -79,18 +79,48 @@ fn next_batch(db: &Connection) -> Result<i64> {
 
 const CORRUPT: StoreError = StoreError::Corrupt("a frank is unreadable");
 
-/// Makes franks of what stands beside entries; reads each batch once.
+/// Batches that were read last: each is of messages of many groups, whose readers come one after the other.
 #[derive(Default)]
-pub(super) struct Batches(HashMap<[u8; 8], Option<FrankBatch>>);
+pub(super) struct Recent(Mutex<VecDeque<(i64, Arc<FrankBatch>)>>);
 
-impl Batches {
+impl Recent {
+    fn find(&self, id: i64) -> Option<Arc<FrankBatch>> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = recent.iter().find(|(known, _)| *known == id);
+        found.map(|(_, batch)| Arc::clone(batch))
+    }
+
+    fn keep(&self, id: i64, batch: &Arc<FrankBatch>) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_front((id, Arc::clone(batch)));
+        recent.truncate(FRANK_BATCHES_CACHED_MAX);
+    }
+}
+
+/// Makes franks of what stands beside entries; looks for each batch once.
+pub(super) struct Batches<'a> {
+    recent: &'a Recent,
+    known: HashMap<i64, Option<Arc<FrankBatch>>>,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(recent: &'a Recent) -> Self {
+        Self {
+            recent,
+            known: HashMap::new(),
+        }
+    }
+
     /// `None` where the batch had its time before the entry: logs are cut one after the other.
     pub(super) fn frank(&mut self, db: &Connection, place: &[u8]) -> Result<Option<Frank>> {
         let (id, rest) = place.split_first_chunk::<8>().ok_or(CORRUPT)?;
         let (index, mac) = rest.split_first_chunk::<4>().ok_or(CORRUPT)?;
-        let batch = match self.0.entry(*id) {
+        let batch = match self.known.entry(i64::from_be_bytes(*id)) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(batch(db, *id)?),
+            Entry::Vacant(new) => {
+                let batch = batch(db, *new.key(), self.recent)?;
+                new.insert(batch)
+            }
         };
         let Some(batch) = batch else {
             return Ok(None);
@@ -101,20 +131,28 @@ impl Batches {
     }
 }
 
-fn batch(db: &Connection, id: [u8; 8]) -> Result<Option<FrankBatch>> {
+fn batch(db: &Connection, id: i64, recent: &Recent) -> Result<Option<Arc<FrankBatch>>> {
+    if let Some(batch) = recent.find(id) {
+        return Ok(Some(batch));
+    }
     let bytes: Option<Vec<u8>> = db
         .prepare_cached("SELECT batch FROM frank_batch WHERE batch_id = ?1")?
-        .query_row([i64::from_be_bytes(id)], |row| row.get(0))
+        .query_row([id], |row| row.get(0))
         .optional()?;
-    let batch = bytes.map(|bytes| FrankBatch::from_bytes(&bytes).ok_or(CORRUPT));
-    batch.transpose()
+    let Some(bytes) = bytes else {
+        return Ok(None);
+    };
+    let batch = Arc::new(FrankBatch::from_bytes(&bytes).ok_or(CORRUPT)?);
+    recent.keep(id, &batch);
+    Ok(Some(batch))
 }
 
-/// Drops batches whose messages have all had their time.
+/// Drops batches whose messages have all had their time; but the last one, so that no number is given twice.
 pub(super) fn expire(db: &Connection, before: UnixMillis) -> Result<()> {
     db.prepare_cached(
         "DELETE FROM frank_batch WHERE accepted_millis < ?1 AND batch_id IN
-         (SELECT batch_id FROM frank_batch ORDER BY batch_id LIMIT ?2)",
+         (SELECT batch_id FROM frank_batch ORDER BY batch_id LIMIT ?2)
+         AND batch_id < (SELECT max(batch_id) FROM frank_batch)",
     )?
     .execute(params![before.0, EXPIRED_PER_TRANSACTION_MAX])?;
     Ok(())
@@ -154,7 +192,8 @@ mod tests {
         unsigned.forget_after(kept);
         let third = unsigned.take(&db, &stamp(3), &key).unwrap();
         unsigned.seal(&db).unwrap();
-        let mut batches = Batches::default();
+        let recent = Recent::default();
+        let mut batches = Batches::new(&recent);
         for (place, sequence, index) in [(first, 1, 0), (third, 3, 1)] {
             let frank = batches.frank(&db, &place).unwrap().unwrap();
             assert_eq!(frank.mac(), &key.authenticate(&stamp(sequence)));
@@ -164,9 +203,16 @@ mod tests {
                 batch.frank(index, key.authenticate(&stamp(sequence)))
             );
         }
-        let next = Unsigned::default().take(&db, &stamp(4), &key).unwrap();
-        assert_ne!(next[..8], first[..8], "a batch of its own");
-        expire(&db, UnixMillis(4)).unwrap();
-        assert_eq!(Batches::default().frank(&db, &first).unwrap(), None);
+        // A number is never given twice, whatever has had its time.
+        expire(&db, UnixMillis(9)).unwrap();
+        let mut next = Unsigned::default();
+        let fourth = next.take(&db, &stamp(4), &key).unwrap();
+        assert_ne!(fourth[..8], first[..8], "a batch of its own");
+        next.seal(&db).unwrap();
+        expire(&db, UnixMillis(9)).unwrap();
+        let frank = |place, recent: &Recent| Batches::new(recent).frank(&db, place).unwrap();
+        assert_eq!(frank(&first, &Recent::default()), None);
+        assert!(frank(&fourth, &Recent::default()).is_some());
+        assert!(frank(&first, &recent).is_some(), "it was read before");
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{
     super::{Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
     columns::typed,
-    franks::Batches,
+    franks::{Batches, Recent},
     groups, invitations, mailbox,
     writer::Transaction,
 };
@@ -139,7 +139,12 @@ fn change_epoch(
     Ok(())
 }
 
-pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<Entry>> {
+pub(super) fn read(
+    db: &Connection,
+    group: GroupId,
+    page: Page,
+    recent: &Recent,
+) -> Result<Vec<Entry>> {
     let mut statement = db.prepare_cached(
         "SELECT sequence, epoch, kind, sender, accepted_millis, message, frank FROM log
          WHERE group_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4",
@@ -150,7 +155,7 @@ pub(super) fn read(db: &Connection, group: GroupId, page: Page) -> Result<Vec<En
         page.up_to.0,
         page.entries,
     ])?;
-    let (mut entries, mut batches) = (Vec::new(), Batches::default());
+    let (mut entries, mut batches) = (Vec::new(), Batches::new(recent));
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let place: Option<Vec<u8>> = row.get(6)?;

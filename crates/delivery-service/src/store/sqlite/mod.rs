@@ -40,6 +40,7 @@ use super::{
 };
 use crate::ordering::{Facts, Head, Verdict};
 use connection::Readers;
+use franks::Recent;
 use writer::{Transaction, Writer};
 
 pub(crate) use backup::copy;
@@ -51,6 +52,7 @@ pub(crate) struct SqliteStore {
     // connection that only reads could not.
     readers: Readers,
     writer: Writer,
+    recent: Recent,
 }
 
 impl SqliteStore {
@@ -59,6 +61,7 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::new(connection::open_writer(path)?),
             readers: Readers::new(path),
+            recent: Recent::default(),
         })
     }
 
@@ -193,7 +196,7 @@ impl Store for SqliteStore {
     }
 
     fn read_log(&self, group: GroupId, page: Page) -> Result<Vec<Entry>> {
-        self.read(|db| log::read(db, group, page))
+        self.read(|db| log::read(db, group, page, &self.recent))
     }
 
     fn words(&self, group: GroupId, up_to: Sequence, limit: usize) -> Result<Vec<Entry>> {
