@@ -18,7 +18,7 @@ pub(crate) use demo::{Demo, Story};
 pub(crate) use moderate::{
     Decide, Decision, Moderate, Moderation, Role as ModeratorRole, Verdict, VerifyReport,
 };
-pub(crate) use reporting::Unreportable;
+pub(crate) use reporting::{Report, Unreportable};
 pub(crate) use server::{Admin, NamedRate, Registration, Serve};
 
 /// End-to-end encrypted messaging for very large groups.
@@ -180,6 +180,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         to: PathBuf,
     },
+    /// Report messages to those who moderate the server, with the proof that they were sent
+    ///
+    /// They see these messages and who sent them, and nothing else of the group. The server checks the proofs
+    /// before anybody sees them.
+    Report(Report),
     /// Note that you do not want to be notified of a group
     Mute {
         /// The group's name, or the beginning of its id

@@ -19,6 +19,7 @@ mod profile;
 mod qr;
 mod reading;
 mod recovery;
+mod reporting;
 mod roles;
 mod serve;
 mod tui;
@@ -116,6 +117,7 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             limit,
         } => reading::search(&home()?, &words, group.as_deref(), limit, output).await,
         Command::Export { group, to } => reading::export(&home()?, &group, &to, output).await,
+        Command::Report(wanted) => reporting::report(&home()?, &wanted, output).await,
         Command::Mute { group, undo } => reading::mute(&home()?, &group, !undo, output).await,
         Command::Block { user, undo } => reading::block(&home()?, &user, !undo, output).await,
         Command::Receipts { choice } => reading::receipts(&home()?, choice, output).await,

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Person, Server, conclave};
+use common::{Person, Server, complains, conclave};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,4 +102,54 @@ fn a_report_is_shown_decided_and_proved() {
         assert!(audit.contains(words), "{words}: {audit}");
     }
     mallory.says(&["send", "club", "I am sorry."]);
+}
+
+#[test]
+fn whoever_reads_a_message_reports_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("server"), &["--moderator", "carol"]);
+    let [alice, bob, carol] =
+        ["alice", "bob", "carol"].map(|name| Person::new(&folder, name, &server.url));
+    alice.says(&["group", "create", "club"]);
+    alice.says(&["group", "add", "club", "bob"]);
+    for text in ["good morning", "something bad", "good night"] {
+        alice.says(&["send", "club", text]);
+    }
+    let read = bob.json(&["read", "club"]);
+    let place = |text: &str| {
+        let said = read.iter().find(|it| it["text"] == text).unwrap();
+        assert_eq!(said["reportable"], true);
+        said["sequence"].to_string()
+    };
+    let bad = place("something bad");
+    let report = [
+        "report",
+        "club",
+        &bad,
+        "--as",
+        "harassment",
+        "--around",
+        "1",
+    ];
+    let reported = bob.json(&[&report[..], &["--comment", "Every day."]].concat());
+    assert_eq!(reported[0]["category"], "harassment");
+    assert_eq!(reported[0]["messages"][0].to_string(), bad);
+
+    let listed = carol.says(&["moderate", "list"]);
+    assert!(listed.contains("alice, as harassment"), "{listed}");
+    let shown = carol.says(&["moderate", "show", "1"]);
+    for words in ["good morning", "something bad", "good night", "Every day."] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    complains(&bob.run(&report), &["replayed"]);
+    complains(&bob.run(&["report", "club", "999"]), &["no such message"]);
+    // What else was said there, nobody has shown.
+    let morning = place("good morning");
+    let alone = bob.json(&["report", "club", &morning]);
+    assert_eq!(alone[0]["category"], "other");
+    let shown = carol.says(&["moderate", "show", "2"]);
+    assert!(
+        shown.contains("good morning") && !shown.contains("bad"),
+        "{shown}"
+    );
 }

@@ -83,6 +83,6 @@ pub use posted::{Posted, Reaction};
 pub use profile::ProfileChange;
 pub use reading::{Unread, UserReceipt};
 pub use recovery::{Recovery, RecoveryPhrase};
-pub use reporting::Shown;
+pub use reporting::{Report, Shown};
 pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};
 pub use waiting::{Waiting, WaitingId};

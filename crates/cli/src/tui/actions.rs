@@ -34,6 +34,10 @@ pub(super) async fn run(client: &Client, action: Action) -> Result<Done, String>
         | Action::Fingerprint(_)
         | Action::Block(..)
         | Action::Receipts(_)) => of_person(client, action).await,
+        Action::Report(group, report) => {
+            let reported = client.report(group, &report).await;
+            reported.map(|id| said(format!("reported; the report is called {id}")))
+        }
         action @ (Action::React { .. } | Action::Edit(..) | Action::Delete(..)) => {
             of_message(client, action).await
         }

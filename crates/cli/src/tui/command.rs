@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_client::Role;
+use conclave_client::{ReportCategory, Role};
 
 use super::verbs::{Verb, find};
 use crate::args::time;
@@ -41,6 +41,8 @@ pub(super) enum Command {
     Unreact(About, String),
     Edit(About, String),
     Delete(About),
+    /// Reports a message; what it is, and what is to be said of it.
+    Report(About, ReportCategory, String),
     Expires(Duration, String),
     Attach(String),
     Save(About, Option<String>),
@@ -124,6 +126,11 @@ fn command_of(verb: &Verb, rest: &str) -> Option<Command> {
         "unreact" => Command::Unreact(about, text_of()?),
         "edit" => Command::Edit(about, text.to_owned()),
         "delete" => Command::Delete(about),
+        "report" => {
+            let (what, comment) = text.split_once(' ').unwrap_or((text, ""));
+            let category: ReportCategory = what.parse().ok()?;
+            Command::Report(about, category, comment.trim().to_owned())
+        }
         "expires" => {
             let (after, text) = rest.split_once(' ')?;
             Command::Expires(time(after).ok()?, text.trim().to_owned())
@@ -223,6 +230,7 @@ mod tests {
                 "receipts" => "on",
                 "role" => "bob admin",
                 "permissions" => "add admins",
+                "report" => "spam",
                 _ if verb.takes.is_empty() => "",
                 _ => "word",
             };

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use conclave_client::{
-    Entry, Group, GroupId, Member, Message, MessageId, Passphrase, Role, Sequence, Unread, UserId,
-    UserReceipt, Waiting, WaitingId,
+    Entry, Group, GroupId, Member, Message, MessageId, Passphrase, Report, Role, Sequence, Unread,
+    UserId, UserReceipt, Waiting, WaitingId,
 };
 use ratatui::crossterm::event::KeyEvent;
 
@@ -180,6 +180,7 @@ pub(super) enum Action {
     },
     Edit(GroupId, MessageId, String),
     Delete(GroupId, MessageId),
+    Report(GroupId, Report),
     Save {
         group: GroupId,
         at: Sequence,

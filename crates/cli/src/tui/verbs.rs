@@ -115,6 +115,12 @@ pub(super) const VERBS: &[Verb] = &[
     verb("edit", "[#N] [TEXT]", Words::None, "change what you said"),
     verb("delete", "[#N]", Words::None, "take back what you said"),
     verb(
+        "report",
+        "[#N] spam|harassment|threat|hate|sexual-abuse-of-children|other [TEXT]",
+        Words::None,
+        "report a message to who moderates the server, with its proof",
+    ),
+    verb(
         "expires",
         "TIME TEXT",
         Words::None,

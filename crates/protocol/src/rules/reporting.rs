@@ -25,7 +25,7 @@ impl Unreportable {
         }
     }
 
-    /// The byte that stands for it in [`GroupRules`].
+    /// The byte that stands for it in [`GroupRules`](super::GroupRules).
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -34,7 +34,7 @@ impl Unreportable {
         }
     }
 
-    /// What a byte of [`GroupRules`] stands for.
+    /// What a byte of [`GroupRules`](super::GroupRules) stands for.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         [Self::Marked, Self::Refused]

@@ -1,6 +1,6 @@
 //! What comes of keys and news.
 
-use conclave_client::WaitingId;
+use conclave_client::{Report, ReportCategory, WaitingId};
 
 use super::*;
 use crate::tui::event::{Done, Load, Progress};
@@ -142,6 +142,19 @@ fn what_can_not_be_taken_back_is_asked_again() {
     played.enters("/leave");
     played.press(KeyCode::Enter);
     assert_eq!(played.actions(), [Action::Leave(group(1))]);
+    // So is what others get to see.
+    played.enters("/report threat since Monday");
+    played.must_show("as threat ?");
+    played.press(KeyCode::Enter);
+    let report = Report {
+        messages: vec![Sequence(1)],
+        around: 0,
+        category: ReportCategory::Threat,
+        comment: "since Monday".to_owned(),
+    };
+    assert_eq!(played.actions(), [Action::Report(group(1), report)]);
+    played.enters("/report nonsense");
+    played.must_show("write it as /report");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use conclave_client::{Entry, Group, GroupId, Message, Posted, UnixMillis};
+use conclave_client::{Entry, Group, GroupId, Message, Posted, Report, UnixMillis};
 
 use super::compose;
 use crate::tui::{
@@ -132,7 +132,7 @@ fn of_group(chat: &mut Chat, command: Command, now: UnixMillis) -> Tried {
 /// Commands that say something, or are about something that was said.
 fn of_message(chat: &mut Chat, group: GroupId, command: Command, now: UnixMillis) -> Tried {
     if let Some(obstacle) = open(chat)?.obstacle()
-        && !matches!(command, Command::Save(..))
+        && !matches!(command, Command::Save(..) | Command::Report(..))
     {
         return Err(obstacle.to_owned());
     }
@@ -166,6 +166,20 @@ fn of_message(chat: &mut Chat, group: GroupId, command: Command, now: UnixMillis
             let text = clean_line(&quoted.text);
             let question = format!("Take back \"{}\" ?", crate::tui::text::fit(&text, 40));
             let action = Action::Delete(group, quoted.id);
+            chat.panel = Some(Panel::Sure { question, action });
+            Ok(Vec::new())
+        }
+        Command::Report(about, category, comment) => {
+            let quoted = meant(chat, about, is_others)?;
+            let text = crate::tui::text::fit(&clean_line(&quoted.text), 40);
+            let question = format!("Report \"{text}\" as {} ?", category.as_str());
+            let report = Report {
+                messages: vec![quoted.at],
+                around: 0,
+                category,
+                comment,
+            };
+            let action = Action::Report(group, report);
             chat.panel = Some(Panel::Sure { question, action });
             Ok(Vec::new())
         }
