@@ -349,10 +349,11 @@ fn rules_of(group: &MlsGroup) -> Result<GroupRules, EngineError> {
     profile::check_group_context(group.public_group().group_context())
 }
 
-fn check_may_send(group: &MlsGroup, user: &UserId) -> Result<(), EngineError> {
+fn check_may_send(group: &MlsGroup, user: &UserId) -> Result<GroupRules, EngineError> {
     let is_member = |user: &UserId| certificates::has_user(group, user);
-    let judged = rules_of(group)?.may_send(user, is_member);
-    Ok(judged.map_err(RuleViolation::from)?)
+    let rules = rules_of(group)?;
+    let judged = rules.may_send(user, is_member);
+    Ok(judged.map(|()| rules).map_err(RuleViolation::from)?)
 }
 
 fn encode(message: &MlsMessageOut) -> Result<Vec<u8>, EngineError> {

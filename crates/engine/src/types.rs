@@ -140,6 +140,8 @@ pub enum Processed {
         content: Vec<u8>,
         /// The franking item of its authenticated data, if it has one.
         franking: Option<Vec<u8>>,
+        /// The group's rules in that epoch.
+        rules: GroupRules,
     },
     /// A Proposal, which now waits for a Commit.
     Proposal {

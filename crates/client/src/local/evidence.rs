@@ -1,10 +1,12 @@
 //! What makes a message reportable: it is checked before the message counts, and kept beside the history for as
 //! long as what it proves (`docs/franking.md`, "What a recipient checks").
 
+use std::collections::{BTreeMap, VecDeque};
+
 use conclave_protocol::{
     Commitment, Content, DeviceAddress, Epoch, Evidence, Frank, FrankError, GroupId, GroupRules,
-    Sequence, SignedRoot, Stamp, StampingKeyCertificate, UnixMillis, Unreportable,
-    limits::CONTENT_BYTES_MAX,
+    KeyId, Sequence, SignedRoot, Stamp, StampingKeyCertificate, UnixMillis, Unreportable,
+    VerifyingKey, limits::CONTENT_BYTES_MAX,
 };
 use conclave_rpc::v1;
 use rusqlite::Row;
@@ -24,6 +26,16 @@ pub(super) struct Received<'a> {
     pub(super) content: &'a [u8],
     /// What its authenticated data has for franking.
     pub(super) item: Option<&'a [u8]>,
+    /// The group's rules then.
+    pub(super) rules: &'a GroupRules,
+}
+
+/// What was looked up and checked since the database was opened: keys, and the latest roots.
+#[derive(Default)]
+pub(super) struct Known {
+    operator: Option<VerifyingKey>,
+    keys: BTreeMap<KeyId, StampingKeyCertificate>,
+    roots: VecDeque<SignedRoot>,
 }
 
 /// Evidence that is kept, and of what.
@@ -43,9 +55,9 @@ impl Tx<'_> {
         line: &mut Line<'_>,
         received: &Received<'_>,
     ) -> Result<(), ClientError> {
-        let rules = self.rules(line.group.id)?;
-        line.evidence = self.prove(line.group.id, &rules, received)?.ok();
-        if line.evidence.is_none() && rules.unreportable() == Unreportable::Refused {
+        line.evidence = self.prove(line.group.id, received)?.ok();
+        let is_refused = received.rules.unreportable() == Unreportable::Refused;
+        if line.evidence.is_none() && is_refused {
             self.refuse(line, received)?;
         } else {
             self.take_in_content(line, received.sender, received.content)?;
@@ -79,8 +91,9 @@ impl Tx<'_> {
             epoch: Epoch(entry.epoch),
             content,
             item: item.as_ref().map(<[u8; Commitment::ITEM_BYTES]>::as_slice),
+            rules: &self.rules(group)?,
         };
-        let proved = self.prove(group, &self.rules(group)?, &received)?;
+        let proved = self.prove(group, &received)?;
         Ok(proved.ok())
     }
 
@@ -88,20 +101,38 @@ impl Tx<'_> {
     fn prove(
         &self,
         group: GroupId,
-        rules: &GroupRules,
         received: &Received<'_>,
     ) -> Result<Result<Evidence, FrankError>, ClientError> {
         let evidence = match evidence_of(group, received) {
             Ok(evidence) => evidence,
             Err(reason) => return Ok(Err(reason)),
         };
-        let operator = self.operator_key()?;
-        let is_trusted = operator.is_some_and(|key| rules.trusts_operator(&key));
-        let key = self.stamping_key(evidence.frank.key())?;
+        let operator = self.known_operator()?;
+        let is_trusted = operator.is_some_and(|key| received.rules.trusts_operator(&key));
+        let key = self.known_key(evidence.frank.key())?;
         Ok(match key.filter(|_| is_trusted) {
             Some(key) => self.check_root(&evidence, &key).map(|()| evidence),
             None => Err(FrankError::Key),
         })
+    }
+
+    fn known_operator(&self) -> Result<Option<VerifyingKey>, ClientError> {
+        if self.known.borrow().operator.is_none() {
+            self.known.borrow_mut().operator = self.operator_key()?;
+        }
+        Ok(self.known.borrow().operator)
+    }
+
+    fn known_key(&self, id: KeyId) -> Result<Option<StampingKeyCertificate>, ClientError> {
+        let known = self.known.borrow().keys.get(&id).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let key = self.stamping_key(id)?;
+        if let Some(key) = &key {
+            self.known.borrow_mut().keys.insert(id, key.clone());
+        }
+        Ok(key)
     }
 
     /// Checks the signature above a stamp, once for all that are signed together.
@@ -111,7 +142,7 @@ impl Tx<'_> {
         by: &StampingKeyCertificate,
     ) -> Result<(), FrankError> {
         let root = evidence.frank.root_by(&evidence.stamp, by)?;
-        if self.roots.borrow().contains(&root) {
+        if self.known.borrow().roots.contains(&root) {
             return Ok(());
         }
         root.verify(by)?;
@@ -120,7 +151,7 @@ impl Tx<'_> {
     }
 
     fn remember(&self, root: SignedRoot) {
-        let mut roots = self.roots.borrow_mut();
+        let roots = &mut self.known.borrow_mut().roots;
         roots.push_front(root);
         roots.truncate(ROOTS_KEPT);
     }
@@ -258,7 +289,7 @@ impl Tx<'_> {
         let stamp = &evidence.stamp;
         let is_of_place = stamp.group == group && stamp.sequence == kept.sequence;
         let committed = Commitment::to(group, &stamp.sender, &evidence.envelope);
-        let key = self.stamping_key(evidence.frank.key())?;
+        let key = self.known_key(evidence.frank.key())?;
         let is_stamped = key.is_some_and(|key| self.check_root(&evidence, &key).is_ok());
         if is_of_place && committed == Some(stamp.commitment) && is_stamped {
             self.put_evidence(group, of, kept)?;
@@ -362,6 +393,7 @@ mod tests {
                 epoch: Epoch(0),
                 content,
                 item,
+                rules: &GroupRules::default(),
             };
             evidence_of(group, &received).err()
         };

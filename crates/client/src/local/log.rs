@@ -339,6 +339,7 @@ impl Tx<'_> {
                 epoch,
                 content,
                 franking,
+                rules,
             } => {
                 let received = Received {
                     entry,
@@ -346,6 +347,7 @@ impl Tx<'_> {
                     epoch,
                     content: &content,
                     item: franking.as_deref(),
+                    rules: &rules,
                 };
                 self.take_in_received(line, &received)
             }

@@ -43,13 +43,10 @@ mod takeover;
 mod unlisted;
 mod welcome;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-};
+use std::cell::{Cell, RefCell};
 
 use conclave_engine::{Device, Engine, LoadedGroups};
-use conclave_protocol::{DeviceCertificate, SignedRoot, SigningKey, UnixMillis, UserId};
+use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis, UserId};
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -83,8 +80,7 @@ pub(crate) struct Local {
     loaded: LoadedGroups,
     account: Account,
     random: RefCell<ChaCha20Rng>,
-    /// Roots of stamps whose signatures were checked, the latest ones.
-    roots: RefCell<VecDeque<SignedRoot>>,
+    known: RefCell<evidence::Known>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<crate::Planted>,
 }
@@ -142,7 +138,7 @@ impl Local {
             loaded: LoadedGroups::default(),
             account,
             random: RefCell::new(random),
-            roots: RefCell::default(),
+            known: RefCell::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
         })
@@ -182,7 +178,7 @@ impl Local {
             engine: &self.engine,
             loaded: &self.loaded,
             random: &self.random,
-            roots: &self.roots,
+            known: &self.known,
             wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
@@ -210,7 +206,7 @@ impl Local {
             engine: &self.engine,
             loaded: &self.loaded,
             random: &self.random,
-            roots: &self.roots,
+            known: &self.known,
             wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
@@ -233,7 +229,7 @@ pub(crate) struct Tx<'a> {
     engine: &'a Engine,
     loaded: &'a LoadedGroups,
     random: &'a RefCell<ChaCha20Rng>,
-    roots: &'a RefCell<VecDeque<SignedRoot>>,
+    known: &'a RefCell<evidence::Known>,
     /// Whether something was deleted that has to be gone from the disk.
     wipes: Cell<bool>,
     #[cfg(feature = "planted-bugs")]

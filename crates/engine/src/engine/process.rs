@@ -124,12 +124,13 @@ fn take_in(
         ProcessedMessageContent::ApplicationMessage(content) => {
             let certificate = certificates::member(group, leaf_of_member(sender)?)?;
             certificate.check_time(accepted_at)?;
-            check_may_send(group, &certificate.address().user)?;
+            let rules = check_may_send(group, &certificate.address().user)?;
             Ok(Processed::Application {
                 sender: certificate.address().clone(),
                 epoch: epoch_of(group),
                 content: content.into_bytes(),
                 franking,
+                rules,
             })
         }
         ProcessedMessageContent::ProposalMessage(proposal) => {
