@@ -188,13 +188,31 @@ impl Tx<'_> {
             since,
             added,
         };
-        let followed = bystander.follow(&heard);
-        found.extend(followed.map(|(commit, to, at)| Conclusion {
-            to,
-            at,
-            without: bystander.members.get(&commit.author).cloned(),
-        }));
+        if let Some((commit, to, at)) = bystander.follow(&heard) {
+            let author = bystander.members.get(&commit.author).cloned();
+            let without = match author {
+                Some(author) => Some(author),
+                None => self.reported_author(&heard, commit)?,
+            };
+            found.push(Conclusion { to, at, without });
+        }
         Ok(found.into_iter().min_by_key(|it| it.at))
+    }
+
+    /// Who made a Commit that was reported when they were still there; they may have gone since.
+    fn reported_author(
+        &self,
+        heard: &[Heard],
+        commit: ReportedCommit,
+    ) -> Result<Option<UserId>, ClientError> {
+        for report in heard.iter().filter(|it| *it.says.commit() == commit) {
+            if let Some(entry) = self.entry(commit.group, report.at)?
+                && let EntryKind::Reported(author) = entry.kind
+            {
+                return Ok(Some(author));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether enough members have reported a Commit that this device could not process.
