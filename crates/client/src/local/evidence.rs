@@ -276,11 +276,12 @@ impl Tx<'_> {
         Ok(said.and_then(|kept| kept.open()))
     }
 
-    /// Keeps evidence that another device of this user hands over, where it proves something of this group.
+    /// Keeps evidence that another device of this user hands over, where it proves something of this group: of what
+    /// a line says, that its author said it.
     pub(super) fn put_past_evidence(
         &self,
         group: GroupId,
-        of: Sequence,
+        (of, author): (Sequence, &str),
         kept: &Kept,
     ) -> Result<(), ClientError> {
         let Some(evidence) = kept.open() else {
@@ -288,10 +289,12 @@ impl Tx<'_> {
         };
         let stamp = &evidence.stamp;
         let is_of_place = stamp.group == group && stamp.sequence == kept.sequence;
+        let is_of_author = !kept.is_said || stamp.sender.user.as_str() == author;
         let committed = Commitment::to(group, &stamp.sender, &evidence.envelope);
         let key = self.known_key(evidence.frank.key())?;
         let is_stamped = key.is_some_and(|key| self.check_root(&evidence, &key).is_ok());
-        if is_of_place && committed == Some(stamp.commitment) && is_stamped {
+        let is_whole = committed == Some(stamp.commitment) && is_stamped;
+        if is_of_place && is_of_author && is_whole {
             self.put_evidence(group, of, kept)?;
         }
         Ok(())
@@ -303,8 +306,9 @@ impl Kept {
         let envelope = &evidence.envelope;
         let zeros = envelope.iter().rev().take_while(|byte| **byte == 0).count();
         let short = Evidence {
+            stamp: evidence.stamp.clone(),
             envelope: envelope[..envelope.len() - zeros].to_vec(),
-            ..evidence.clone()
+            frank: evidence.frank.clone(),
         };
         Self {
             sequence: evidence.stamp.sequence,

@@ -337,7 +337,7 @@ impl Tx<'_> {
                 envelope_bytes: proof.envelope_bytes,
                 evidence: proof.evidence.clone(),
             };
-            self.put_past_evidence(group, Sequence(line.sequence), &kept)?;
+            self.put_past_evidence(group, (Sequence(line.sequence), &line.author), &kept)?;
         }
         Ok(())
     }

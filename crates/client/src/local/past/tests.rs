@@ -165,12 +165,17 @@ fn what_was_said_stays_reportable_on_a_new_device_and_nothing_else_becomes_so() 
     altered.envelope[50] ^= 1;
     let elsewhere = evidence(GroupId::from_bytes([2; 16]), 3, &key);
     let forged = evidence(group, 4, &StampingKey::from_seed(&[6; 32]));
+    let of_carol = Line {
+        author: "carol@here".to_owned(),
+        ..proof(5, &evidence(group, 5, &key))
+    };
     let past = Past {
         lines: vec![
             proof(1, &genuine),
             proof(2, &altered),
             proof(3, &elsewhere),
             proof(4, &forged),
+            of_carol,
         ],
         // The service shows no key that stamped so long ago.
         stamping_certificates: vec![certificate.to_bytes()],
@@ -185,10 +190,10 @@ fn what_was_said_stays_reportable_on_a_new_device_and_nothing_else_becomes_so() 
         tx.take_service(&said, UnixMillis(0))?;
         tx.unpack_past(group, &past.encode_to_vec())
     });
-    assert_eq!(taken.unwrap(), 4);
-    let proofs = (1..=4).map(|at| local.read(|tx| tx.proof_of(group, Sequence(at))).unwrap());
+    assert_eq!(taken.unwrap(), 5);
+    let proofs = (1..=5).map(|at| local.read(|tx| tx.proof_of(group, Sequence(at))).unwrap());
     let proofs: Vec<_> = proofs.collect();
-    assert_eq!(proofs, [Some(genuine), None, None, None]);
+    assert_eq!(proofs, [Some(genuine), None, None, None, None]);
     let again = local.read(|tx| tx.pack_past(group, UnixMillis(0))).unwrap();
     let again = Past::decode(again.as_slice()).unwrap();
     assert_eq!(again.lines.last(), past.lines.first());
