@@ -188,6 +188,13 @@ mod tests {
             assert!(certified.covers(at) && !certified.covers(UnixMillis(at.0 + 2 * week)));
             assert_eq!(certified.verify(&stamper.operator_key()), Ok(()));
         }
+        for weeks in [1, 5, 60, 99] {
+            let long_ago = UnixMillis(now.0 - weeks * week);
+            let id = stamper.key_at(long_ago).id();
+            let certified = stamper.certificates_around(long_ago);
+            let is_its = |it: &StampingKeyCertificate| it.id() == id && it.covers(long_ago);
+            assert!(certified.iter().any(is_its), "reportable for ever");
+        }
         let again = Stamper::new("here", &[7; 32]);
         assert_eq!(again.key_at(now).id(), stamper.key_at(now).id());
         let other = Stamper::new("here", &[8; 32]);

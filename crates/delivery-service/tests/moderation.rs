@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::{GROUP, Person, World, draw, id, spread};
-use conclave_engine::Change;
+use common::{GROUP, Person, World, bundle, draw, id, spread};
+use conclave_engine::{Change, PreparedCommit};
 use conclave_protocol::{
     Commitment, Content, Epoch, Evidence, Frank, Message, Sequence, Stamp, UnixMillis,
 };
@@ -248,12 +248,11 @@ async fn a_suspension_is_told_enforced_appealed_and_lifted() {
     file(bob, report(1, &[(&threat, false)])).await.unwrap();
     let kind = v1::MeasureKind::Suspension;
     strangers_see_nothing([&mut *bob, mallory]).await;
-    let decision = moderate(carol, decide(1, Some((kind, mallory, 3600))))
-        .await
-        .unwrap();
-    let twice = moderate(dave, decide(1, Some((kind, mallory, 3600))))
-        .await
-        .unwrap_err();
+    let prepared = mallory.prepare_add(&["carol"]).await;
+    let suspend = decide(1, Some((kind, mallory, 3600)));
+    let decision = moderate(carol, suspend.clone()).await.unwrap();
+    adds_nobody(mallory, &prepared).await;
+    let twice = moderate(dave, suspend).await.unwrap_err();
     assert_eq!(twice.code(), Code::FailedPrecondition);
 
     // Over a restart, too.
@@ -313,6 +312,12 @@ async fn a_suspension_is_told_enforced_appealed_and_lifted() {
 
     // Two were appointed; a decision, an appeal, an answer.
     assert_eq!(audit_entries(dave).await, 5);
+}
+
+async fn adds_nobody(suspended: &mut Person, prepared: &PreparedCommit) {
+    let refused = suspended.submit_new(bundle(prepared)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    suspended.discard();
 }
 
 async fn audit_entries(moderator: &mut Person) -> u64 {

@@ -97,3 +97,51 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use conclave_protocol::UnixMillis;
+    use conclave_safety::{Actor, Role};
+
+    use super::*;
+    use crate::store::MemoryStore;
+
+    /// Several nodes write behind each other: no entry is lost or written twice, and all come to the same book.
+    #[test]
+    fn who_writes_at_the_same_moment_writes_one_log() {
+        let (store, nodes) = (MemoryStore::default(), [(); 3].map(|()| Ledger::default()));
+        let appoint = |node: &Ledger, user: String| {
+            let user: UserId = user.parse().unwrap();
+            let role = Some(Role::Viewer);
+            let propose =
+                |book: &Book| book.appoint(Actor::Operator, user.clone(), role, UnixMillis(1));
+            loop {
+                match node.write(&store, None, propose, |_, _| None) {
+                    Err(Refusal::Overloaded) => {}
+                    written => return written.unwrap().0,
+                }
+            }
+        };
+        let mut numbers = std::thread::scope(|scope| {
+            let writers = nodes.iter().enumerate().flat_map(|(at, node)| {
+                let write = move |writer| {
+                    move || {
+                        let names = (0..8).map(|it| format!("user-{at}-{writer}-{it}@here"));
+                        names.map(|name| appoint(node, name)).collect::<Vec<_>>()
+                    }
+                };
+                [scope.spawn(write(0)), scope.spawn(write(1))]
+            });
+            let writers: Vec<_> = writers.collect();
+            let written = writers.into_iter().map(|it| it.join().unwrap());
+            written.flatten().collect::<Vec<_>>()
+        });
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=48).collect::<Vec<u64>>());
+        for node in &nodes {
+            node.catch_up(&store).unwrap();
+            assert_eq!(*node.book(), *nodes[0].book());
+            assert_eq!(node.book().moderators().count(), 48);
+        }
+    }
+}

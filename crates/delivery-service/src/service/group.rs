@@ -38,8 +38,15 @@ impl Service {
         let message = body.body.ok_or(EdgeError::new("body", "missing"))?;
         let receipt = self
             .job(move |rooms| {
-                if matches!(message, v1::submit_request::Body::ApplicationMessage(_)) {
-                    rooms.moderation.check_may_send(caller, now)?;
+                match &message {
+                    v1::submit_request::Body::ApplicationMessage(_) => {
+                        rooms.moderation.check_may_send(caller, now)?;
+                    }
+                    // It brings others in. Any other Commit keeps the group going, and is let through.
+                    v1::submit_request::Body::Commit(bundle) if !bundle.welcome.is_empty() => {
+                        rooms.moderation.check_may_reach(caller, now)?;
+                    }
+                    _ => {}
                 }
                 let request = Request {
                     sender: caller,
