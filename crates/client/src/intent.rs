@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use conclave_protocol::{DeviceId, GroupRules, Message, Permissions, Role, Unreportable, UserId};
+use conclave_protocol::{
+    DeviceId, Epoch, GroupRules, Message, Permissions, Role, Unreportable, UserId,
+};
 use prost::Message as _;
 
 use crate::ProfileChange;
@@ -25,6 +27,8 @@ pub(crate) enum Intent {
     Remove(Vec<UserId>),
     /// Renew this device's keys.
     Update,
+    /// Renew this device's keys for the sake of the tree, as long as the group is in this epoch.
+    Repair(Epoch),
     /// Ask to leave.
     Leave,
     /// Commit the leaving of others.
@@ -86,6 +90,7 @@ enum Kind {
     SetExpiry = 17,
     Describe = 18,
     SetUnreportable = 19,
+    Repair = 20,
 }
 
 impl Intent {
@@ -97,6 +102,7 @@ impl Intent {
             Self::Add(users) => (Kind::Add, Vec::new(), users.as_slice()),
             Self::Remove(users) => (Kind::Remove, Vec::new(), users.as_slice()),
             Self::Update => (Kind::Update, Vec::new(), &[][..]),
+            Self::Repair(epoch) => (Kind::Repair, epoch.0.to_be_bytes().to_vec(), &[][..]),
             Self::Leave => (Kind::Leave, Vec::new(), &[][..]),
             Self::Confirm => (Kind::Confirm, Vec::new(), &[][..]),
             Self::AddFor(users) => (Kind::AddFor, Vec::new(), users.as_slice()),
@@ -146,6 +152,9 @@ impl Intent {
             Kind::Add => Self::Add(users()?),
             Kind::Remove => Self::Remove(users()?),
             Kind::Update => Self::Update,
+            Kind::Repair => {
+                Self::Repair(Epoch(u64::from_be_bytes(row.content[..].try_into().ok()?)))
+            }
             Kind::Leave => Self::Leave,
             Kind::Confirm => Self::Confirm,
             Kind::AddFor => Self::AddFor(users()?),
@@ -258,6 +267,7 @@ mod tests {
             ]),
             Intent::Receipt,
             Intent::Update,
+            Intent::Repair(Epoch(7)),
             Intent::Leave,
             Intent::Confirm,
         ] {

@@ -10,17 +10,23 @@ mod message;
 mod process;
 mod review;
 
+use std::time::Duration;
+
 use conclave_crypto::Crypto;
 use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId, GroupRules, UserId};
 use openmls::prelude::{
-    GroupContext, GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, tls_codec::Serialize as _,
+    GroupContext, GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, ParentNode,
+    tls_codec::{Serialize as _, Size as _},
 };
 use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 use zeroize::Zeroizing;
 
 use crate::{
     Device, Effects, EngineError, LoadedGroups, Member, RuleViolation, State, certificates,
-    device::DeviceSigner, profile, storage::Overlay,
+    device::DeviceSigner,
+    profile,
+    repair::{self, Shape},
+    storage::Overlay,
 };
 
 /// Group key management for one device.
@@ -191,6 +197,28 @@ impl Engine {
         })
     }
 
+    /// How long this device is to wait, from the moment at which the epoch began, before it renews its
+    /// keys for the sake of the tree: others may come first. `None` where it need not.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownGroup`].
+    pub fn repair_wait(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+    ) -> Result<Option<Duration>, EngineError> {
+        self.ask(state, group, |_, group| {
+            let tree = group.treesync();
+            let leaves: Vec<bool> = tree.leaves().iter().map(Option::is_some).collect();
+            let parents = tree.full_parents().map(|(index, node)| {
+                let (height, place) = repair::place(index.u32());
+                (height, place, unmerged(node))
+            });
+            let leaf = group.own_leaf_index().usize();
+            Ok(Shape::new(&leaves, parents).wait(leaf, group.epoch().as_u64()))
+        })
+    }
+
     /// The ratchet tree of the current epoch.
     ///
     /// # Errors
@@ -354,6 +382,14 @@ fn check_may_send(group: &MlsGroup, user: &UserId) -> Result<GroupRules, EngineE
     let rules = rules_of(group)?;
     let judged = rules.may_send(user, is_member);
     Ok(judged.map(|()| rules).map_err(RuleViolation::from)?)
+}
+
+/// The unmerged leaves of a node, by the length of its encoding: OpenMLS does not show them. It is taken to
+/// have a parent hash, so the root's, which has none, are too few.
+fn unmerged(node: &ParentNode) -> u32 {
+    let without = 2 * 33 + 1;
+    let bytes = node.tls_serialized_len().saturating_sub(without);
+    u32::try_from(bytes / size_of::<u32>()).unwrap_or(u32::MAX)
 }
 
 fn encode(message: &MlsMessageOut) -> Result<Vec<u8>, EngineError> {

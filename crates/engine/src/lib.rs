@@ -21,6 +21,7 @@ mod key_package;
 mod limits;
 mod loaded;
 mod profile;
+mod repair;
 mod seal;
 mod state;
 mod storage;

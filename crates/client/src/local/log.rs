@@ -308,6 +308,7 @@ impl Tx<'_> {
             | Intent::AddFor(_)
             | Intent::RemoveFor(_)
             | Intent::Update
+            | Intent::Repair(_)
             | Intent::Confirm
             | Intent::SetRole(..)
             | Intent::SetPermissions(_)

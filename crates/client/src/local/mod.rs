@@ -29,6 +29,7 @@ mod prepare;
 mod profile;
 mod reading;
 mod recovery;
+mod repair;
 mod report;
 mod reporting;
 mod resync;

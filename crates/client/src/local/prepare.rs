@@ -64,6 +64,7 @@ impl Tx<'_> {
             Intent::Add(users) => self.prepare_add(group, item, users, now),
             Intent::Remove(users) => self.prepare_remove(group, item, users, now),
             Intent::Update => self.prepare_commit(group, item, Change::update(), true, now),
+            Intent::Repair(epoch) => self.prepare_repair(group, item, *epoch, now),
             Intent::Leave => self.prepare_leave(group, item),
             Intent::Confirm => self.prepare_confirm(group, item, now),
             Intent::AddOwn => self.prepare_add_own(group, item, now),

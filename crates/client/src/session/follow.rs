@@ -163,6 +163,10 @@ impl Session {
         let take_in = |tx: &Tx<'_>| tx.take_in(id, entries, listed.as_ref(), now);
         let run = self.local.write(take_in)?;
         self.refresh(id)?;
+        let is_commit = |it: &v1::LogEntry| it.kind() == v1::EntryKind::Commit;
+        if let Some(progress) = self.groups.get_mut(&id) {
+            progress.has_turned |= entries.iter().any(is_commit);
+        }
         let (unreadable, has_read) = (run.unreadable.clone(), run.has_read);
         let mut events = self.take_run(id, run, now)?;
         events.extend(self.doubt(id, &unreadable, has_read, now)?);

@@ -30,6 +30,7 @@ mod past;
 mod profile;
 mod reading;
 mod rejoin;
+mod repair;
 mod reporting;
 mod roles;
 mod search;

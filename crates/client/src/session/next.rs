@@ -173,6 +173,7 @@ impl Session {
                     return Ok(Some(call));
                 }
                 self.confirm_leaves(id, now)?;
+                self.repair(id, now)?;
                 if let Some(call) = self.remove_revoked(id, now)? {
                     return Ok(Some(call));
                 }

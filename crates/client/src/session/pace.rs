@@ -104,6 +104,10 @@ pub(super) struct Progress {
     pub(super) leaves: Due,
     /// When this device confirms that somebody leaves.
     pub(super) confirm_at: Option<UnixMillis>,
+    /// Whether an epoch has begun since it was last found out when to renew this device's keys for the
+    /// sake of the tree, and when that is.
+    pub(super) has_turned: bool,
+    pub(super) repair_at: Option<UnixMillis>,
     /// When to tell the others how far this user has read, and the earliest time of that.
     pub(super) receipt_at: Option<UnixMillis>,
     pub(super) receipt_not_before: UnixMillis,
@@ -144,6 +148,8 @@ impl Progress {
             outbox_backoff: Backoff::default(),
             leaves: Due::NOW,
             confirm_at: None,
+            has_turned: false,
+            repair_at: None,
             receipt_at: None,
             receipt_not_before: UnixMillis(0),
             resync_at: None,
@@ -198,7 +204,12 @@ impl Progress {
         }
         let outbox = self.outbox.is_due();
         let outbox = outbox.then_some(self.outbox_backoff.not_before());
-        let own = [self.confirm_at, self.departed_at, self.receipt_at];
+        let own = [
+            self.confirm_at,
+            self.departed_at,
+            self.receipt_at,
+            self.repair_at,
+        ];
         [outbox, trial].into_iter().chain(own).flatten().min()
     }
 }
