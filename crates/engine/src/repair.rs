@@ -15,6 +15,10 @@ use std::time::Duration;
 /// Bytes of a Commit that nobody needs to make smaller.
 const COMMIT_BYTES_ENOUGH: usize = 16 * 1024;
 
+/// Members under a node without a key that are not worth a Commit: with no more under each, a path has
+/// fewer than twice as many ciphertexts and one for each level, and is small enough.
+const MEMBERS_ENOUGH: u32 = 64;
+
 /// Bytes of repairs that each member of a group is to read a second, at most.
 const BYTES_A_SECOND: usize = 8 * 1024;
 
@@ -94,7 +98,8 @@ impl Shape {
         let bytes = self.commit_bytes(leaf);
         let blank = |height: &usize| !self.filled[*height][leaf >> height];
         let highest = (1..=self.heights()).rev().find(blank)?;
-        if bytes <= COMMIT_BYTES_ENOUGH {
+        let members = self.resolutions[highest][leaf >> highest];
+        if bytes <= COMMIT_BYTES_ENOUGH || members <= MEMBERS_ENOUGH {
             return None;
         }
         // Those under smaller blank subtrees come after all under larger ones, as far as there are any.
