@@ -12,9 +12,6 @@
 
 use std::time::Duration;
 
-/// Bytes of a Commit that nobody needs to make smaller.
-const COMMIT_BYTES_ENOUGH: usize = 16 * 1024;
-
 /// Members under a node without a key that are not worth a Commit: with no more under each, a path has
 /// fewer than twice as many ciphertexts and one for each level, and is small enough.
 const MEMBERS_ENOUGH: u32 = 64;
@@ -99,7 +96,7 @@ impl Shape {
         let blank = |height: &usize| !self.filled[*height][leaf >> height];
         let highest = (1..=self.heights()).rev().find(blank)?;
         let members = self.resolutions[highest][leaf >> highest];
-        if bytes <= COMMIT_BYTES_ENOUGH || members <= MEMBERS_ENOUGH {
+        if members <= MEMBERS_ENOUGH {
             return None;
         }
         // Those under smaller blank subtrees come after all under larger ones, as far as there are any.
@@ -135,6 +132,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// What a Commit in a group of 10,000 is to come down to.
+    const COMMIT_BYTES_ENOUGH: usize = 16 * 1024;
 
     /// A group that was just made of many, and what repairs make of it.
     struct Group {
@@ -213,7 +213,7 @@ mod tests {
         let mut group = Group::new(1000);
         assert!(group.repair(&[7], 0).is_some());
         assert_eq!(group.repair(&[7], 1), None);
-        assert_eq!(Group::new(100).repair(&[7], 0), None);
+        assert_eq!(Group::new(64).repair(&[7], 0), None);
     }
 
     #[test]
