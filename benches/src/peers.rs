@@ -1,9 +1,9 @@
 //! Implementations at work, each as an application would use it: with its own storage, which is
 //! written after every step, as whoever must survive a crash has to.
 //!
-//! - [`Ours`](ours): the engine of Conclave's clients (OpenMLS on AWS-LC, own storage), state in memory.
-//! - [`Openmls`](openmls): OpenMLS as it comes, on RustCrypto and its memory storage (JSON).
-//! - [`MlsRs`](mls_rs): mls-rs on AWS-LC, state in its memory storage after each step.
+//! - *Conclave*: the engine of Conclave's clients (OpenMLS on AWS-LC, own storage), state in memory.
+//! - *OpenMLS*: OpenMLS as it comes, on RustCrypto and its memory storage (JSON).
+//! - *mls-rs*: mls-rs on AWS-LC, state in its memory storage after each step.
 
 mod mls_rs;
 mod openmls;

@@ -83,6 +83,9 @@ fn an_older_database_is_brought_up_to_date() {
 /// The file that the child of the crash test writes to.
 const CRASH_FILE: &str = "CONCLAVE_CRASH_FILE";
 
+/// What that child says once it writes.
+const BEGUN: &str = "begun";
+
 /// Killed at any moment, a store has all that it had acknowledged, once, in one order.
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
@@ -102,13 +105,19 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let stdout = child.stdout.take().unwrap();
         // At a moment that has nothing to do with what the child has said last.
         let delay = std::time::Duration::from_micros(1000 + 7919 * round % 40_000);
+        let (begun, begins) = std::sync::mpsc::channel();
         let killer = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(60) + delay);
+            // A child that ends before it begins is over too.
+            let _ = begins.recv();
+            std::thread::sleep(std::time::Duration::from_millis(40) + delay);
             child.kill().unwrap();
             child.wait().unwrap();
         });
         for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)) {
             let line = line.unwrap();
+            if line.ends_with(BEGUN) {
+                begun.send(()).unwrap();
+            }
             let Some(numbers) = line.strip_prefix("acknowledged ") else {
                 continue;
             };
@@ -123,6 +132,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                 assert!(acknowledged.insert((at, sender)), "a place was given twice");
             }
         }
+        drop(begun);
         killer.join().unwrap();
         let store = SqliteStore::open(&path).unwrap();
         let epoch = store.access(GROUP, device(1)).unwrap().unwrap().0.epoch;
@@ -154,6 +164,7 @@ fn crash_child() {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_nanos();
+    println!("{BEGUN}");
     std::thread::scope(|scope| {
         for sender in 1..=4u8 {
             let store = &store;
