@@ -22,7 +22,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("conformance", &["crypto", "mls-public", "mls-member"]),
     (
         "benches",
-        &["crypto", "mls-public", "mls-member", "conformance"],
+        &[
+            "crypto",
+            "protocol",
+            "mls-public",
+            "mls-member",
+            "engine",
+            "conformance",
+        ],
     ),
     (
         "fuzz-checks",

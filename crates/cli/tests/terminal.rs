@@ -15,7 +15,7 @@ mod tmux;
 
 use std::time::Duration;
 
-use common::{Person, Server};
+use common::{Person, Server, complains};
 use tmux::{Screen, is_there};
 
 #[test]
@@ -28,11 +28,20 @@ fn two_people_meet_and_talk() {
     let alice = Screen::open(&folder.path().join("alice"), 80, 24, &[]);
     let bob = Screen::open(&folder.path().join("bob"), 80, 24, &[]);
     for (screen, name) in [(&alice, "alice"), (&bob, "bob")] {
-        screen.sees("Server   http://127.0.0.1:4400");
+        screen.sees("Server      http://127.0.0.1:4400");
         screen.key("C-u");
         screen.types(&server.url);
         screen.key("Enter");
         screen.enters(name);
+        screen.sees("Passphrase");
+        // Bob leaves it empty.
+        if name == "alice" {
+            screen.enters("sesame");
+            screen.sees("Once more");
+            screen.sees("******");
+            screen.types("sesame");
+        }
+        screen.key("Enter");
         screen.sees("You are in no group yet.");
         screen.sees("online");
     }
@@ -80,6 +89,10 @@ fn two_people_meet_and_talk() {
         !alice.shown().contains("club"),
         "the terminal is given back"
     );
+    let locked = Person {
+        home: folder.path().join("alice"),
+    };
+    complains(&locked.run(&["whoami"]), &["locked"]);
 }
 
 #[test]
