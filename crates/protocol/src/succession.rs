@@ -177,14 +177,16 @@ impl Bystander {
         ends.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Whether most of the users that it knows vote for this, itself left out where the Commit brought it
-    /// in, or, where it came later, its own user or the one who did.
+    /// Whether most of the users that it knows vote for this, itself left out where the Commit or a later
+    /// one brought it in, or, where it came later, its own user or the one who brought it.
     fn believes(&self, proposed: &Successor, heard: &[Heard]) -> bool {
         let author = self.members.get(&proposed.commit.author);
         let members = self.members.values();
-        // Whom the Commit itself brought in has no say in it.
+        // Whom the Commit itself or a later one brought in has no say in it.
+        let added = self.added.as_ref().map(|(added, _)| *added);
+        let was_there = added.is_none_or(|added| added < proposed.commit.sequence);
         let came_with = self.since == proposed.commit.sequence;
-        let silent = came_with.then_some(&self.own);
+        let silent = (came_with || !was_there).then_some(&self.own);
         let has_say = |it: &&UserId| Some(*it) != author && Some(*it) != silent;
         let users: BTreeSet<&UserId> = members.filter(has_say).collect();
         let says = Says::Vote(*proposed);

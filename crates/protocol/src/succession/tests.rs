@@ -106,17 +106,22 @@ fn a_vote_that_counts_otherwise_does_not_count() {
 }
 
 #[test]
-fn whom_the_commit_brought_in_does_not_wait_for_itself() {
-    // u1 alone was there besides the author, who has brought u2 in by the Commit.
+fn whom_the_author_brought_in_does_not_wait_for_itself() {
+    // u1 alone was there besides the author, who has brought u2 in by the Commit, or by a later one.
     let case = case(4);
     let vote = Says::Vote(case.successor(GroupId::from_bytes([2; 16])));
     let heard = log([(2, Says::Report(commit(1))), (2, vote)]);
-    let mut newcomer = bystander(6, Some((Sequence(1), user(0))));
-    newcomer.own = user(4);
     let decided = case.judge(&heard).successor;
     assert!(decided.is_some());
-    let followed = newcomer.follow(&heard);
-    assert_eq!(followed.map(|(_, to, at)| (to, at)), decided);
+    let brought_at = |at| Bystander {
+        own: user(4),
+        ..bystander(6, Some((Sequence(at), user(0))))
+    };
+    for at in [1, 2] {
+        let followed = brought_at(at).follow(&heard);
+        assert_eq!(followed.map(|(_, to, at)| (to, at)), decided);
+    }
+    let mut newcomer = brought_at(1);
     // Who was there before and votes for nothing is not led away by one of two.
     newcomer.since = Sequence(0);
     newcomer.added = None;
