@@ -41,8 +41,8 @@ pub(crate) fn passphrase_of(home: &Home) -> anyhow::Result<Option<Passphrase>> {
 
 /// Gives the home a new passphrase, which the keyring keeps.
 ///
-/// The keyring has it before the home takes it, so that a program which dies between the two leaves a
-/// home that still opens by what it had.
+/// The keyring has it, and the file its name, before the home takes it. A program that dies between the two
+/// leaves a home that opens by the passphrase that it had, which has to be given then.
 pub(crate) fn keep(home: &Home) -> anyhow::Result<()> {
     let before = name_of(home)?;
     let passphrase = Passphrase::random();
