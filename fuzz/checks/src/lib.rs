@@ -5,6 +5,7 @@
 #![allow(clippy::panic, clippy::expect_used)] // A target has no other way to say no.
 
 mod differential;
+mod evidence;
 mod ordering;
 mod requests;
 mod stateful;
@@ -13,6 +14,7 @@ mod wire;
 use conclave_protocol::{Content, DeviceCertificate, DeviceList};
 
 pub use differential::differential;
+pub use evidence::{EVIDENCE_TYPES, case, evidence};
 pub use ordering::ordering;
 pub use requests::{REQUESTS, requests};
 pub use stateful::stateful;
@@ -22,7 +24,7 @@ pub use wire::{WIRE_TYPES, wire};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their corpora.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("wire", wire),
     ("requests", requests),
     ("content", content),
@@ -31,6 +33,8 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("rows", rows),
     ("stateful", stateful),
     ("ordering", ordering),
+    ("evidence", evidence),
+    ("case", case),
 ];
 
 /// What a member sent is always something, and means the same when it is sent on.

@@ -4,39 +4,83 @@ use prost::Message;
 use crate::Target;
 
 /// The requests of the service, each chosen by its place.
-pub const REQUESTS: [Target; 26] = [
-    survives::<v1::DescribeRequest>,
-    survives::<v1::RegisterRequest>,
-    survives::<v1::RequestChallengeRequest>,
-    survives::<v1::AuthenticateRequest>,
-    survives::<v1::CheckInstanceRequest>,
-    survives::<v1::PublishDeviceListRequest>,
-    survives::<v1::FetchDeviceListsRequest>,
-    survives::<v1::PublishKeyPackagesRequest>,
-    survives::<v1::TakeKeyPackagesRequest>,
-    survives::<v1::CreateGroupRequest>,
-    survives::<v1::SubmitRequest>,
-    survives::<v1::FetchGroupInfoRequest>,
-    survives::<v1::CreateInvitationRequest>,
-    survives::<v1::RedeemInvitationRequest>,
-    survives::<v1::ApproveInvitationRequest>,
-    survives::<v1::SubmitIntentRequest>,
-    survives::<v1::DeleteDeviceRequest>,
-    survives::<v1::DeleteUserRequest>,
-    survives::<v1::DeleteGroupRequest>,
-    survives::<v1::ReadLogRequest>,
-    survives::<v1::FetchTreeRequest>,
-    survives::<v1::UploadBlobRequest>,
-    survives::<v1::DownloadBlobRequest>,
-    survives::<v1::ReadMailboxRequest>,
-    survives::<v1::AcknowledgeMailboxRequest>,
-    survives::<v1::StreamRequest>,
+pub const REQUESTS: [(&str, Target); 37] = [
+    ("DescribeRequest", survives::<v1::DescribeRequest>),
+    ("RegisterRequest", survives::<v1::RegisterRequest>),
+    (
+        "RequestChallengeRequest",
+        survives::<v1::RequestChallengeRequest>,
+    ),
+    ("AuthenticateRequest", survives::<v1::AuthenticateRequest>),
+    ("CheckInstanceRequest", survives::<v1::CheckInstanceRequest>),
+    (
+        "PublishDeviceListRequest",
+        survives::<v1::PublishDeviceListRequest>,
+    ),
+    (
+        "FetchDeviceListsRequest",
+        survives::<v1::FetchDeviceListsRequest>,
+    ),
+    (
+        "PublishKeyPackagesRequest",
+        survives::<v1::PublishKeyPackagesRequest>,
+    ),
+    (
+        "TakeKeyPackagesRequest",
+        survives::<v1::TakeKeyPackagesRequest>,
+    ),
+    ("CreateGroupRequest", survives::<v1::CreateGroupRequest>),
+    ("SubmitRequest", survives::<v1::SubmitRequest>),
+    (
+        "FetchGroupInfoRequest",
+        survives::<v1::FetchGroupInfoRequest>,
+    ),
+    (
+        "CreateInvitationRequest",
+        survives::<v1::CreateInvitationRequest>,
+    ),
+    (
+        "RedeemInvitationRequest",
+        survives::<v1::RedeemInvitationRequest>,
+    ),
+    (
+        "ApproveInvitationRequest",
+        survives::<v1::ApproveInvitationRequest>,
+    ),
+    ("SubmitIntentRequest", survives::<v1::SubmitIntentRequest>),
+    ("DeleteDeviceRequest", survives::<v1::DeleteDeviceRequest>),
+    ("DeleteUserRequest", survives::<v1::DeleteUserRequest>),
+    ("DeleteGroupRequest", survives::<v1::DeleteGroupRequest>),
+    ("ReadLogRequest", survives::<v1::ReadLogRequest>),
+    ("FetchTreeRequest", survives::<v1::FetchTreeRequest>),
+    ("UploadBlobRequest", survives::<v1::UploadBlobRequest>),
+    ("DownloadBlobRequest", survives::<v1::DownloadBlobRequest>),
+    ("ReadMailboxRequest", survives::<v1::ReadMailboxRequest>),
+    (
+        "AcknowledgeMailboxRequest",
+        survives::<v1::AcknowledgeMailboxRequest>,
+    ),
+    ("StreamRequest", survives::<v1::StreamRequest>),
+    ("FindGroupsRequest", survives::<v1::FindGroupsRequest>),
+    ("ReportCommitRequest", survives::<v1::ReportCommitRequest>),
+    (
+        "VoteForSuccessorRequest",
+        survives::<v1::VoteForSuccessorRequest>,
+    ),
+    ("SendSignalRequest", survives::<v1::SendSignalRequest>),
+    ("SubmitReportRequest", survives::<v1::SubmitReportRequest>),
+    ("FetchStandingRequest", survives::<v1::FetchStandingRequest>),
+    ("AppealRequest", survives::<v1::AppealRequest>),
+    ("ListReportsRequest", survives::<v1::ListReportsRequest>),
+    ("ShowReportRequest", survives::<v1::ShowReportRequest>),
+    ("ModerateRequest", survives::<v1::ModerateRequest>),
+    ("ReadAuditRequest", survives::<v1::ReadAuditRequest>),
 ];
 
 /// A request means the same when it is encoded again. The first byte says which.
 pub fn requests(input: &[u8]) {
     if let Some((chosen, bytes)) = crate::choose(input, REQUESTS.len()) {
-        REQUESTS[chosen](bytes);
+        REQUESTS[chosen].1(bytes);
     }
 }
 
