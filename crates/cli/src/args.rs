@@ -8,6 +8,7 @@ use clap_complete::Shell;
 mod account;
 mod chat;
 mod demo;
+mod load;
 mod moderate;
 mod reporting;
 mod server;
@@ -15,6 +16,7 @@ mod server;
 pub(crate) use account::{Account, Device, Invite, Passphrase, Recover, Recovery};
 pub(crate) use chat::Chat;
 pub(crate) use demo::{Demo, Story};
+pub(crate) use load::Load;
 pub(crate) use moderate::{
     Decide, Decision, Moderate, Moderation, Role as ModeratorRole, Verdict, VerifyReport,
 };
@@ -226,6 +228,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Admin,
     },
+    /// See how a server bears a load: real users who talk, come and go at given rates
+    Load(Load),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -11,6 +11,7 @@ mod device;
 mod hints;
 mod invite;
 mod keyring;
+mod load;
 mod message;
 mod moderate;
 mod output;
@@ -69,6 +70,7 @@ async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     match args.command {
         Command::Serve(serve) => serve::run(serve, output).await,
         Command::Demo(demo) => demo::run(demo).await,
+        Command::Load(it) => load::load(it, output).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Admin { command } => admin::run(&command, output),
         Command::Moderation(Moderation::VerifyReport(command)) => case::verify(&command, output),

@@ -50,7 +50,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("delivery-service", &["rpc", "protocol", "crypto", "safety"]),
     ("client", &["engine", "rpc", "protocol"]),
     ("simulator", &["client", "delivery-service", "rpc"]),
-    ("cli", &["client", "delivery-service", "safety"]),
+    ("load", &["client"]),
+    ("cli", &["client", "delivery-service", "load", "safety"]),
 ];
 
 /// Crates that do no I/O: whatever they depend on, it is none of [`IO`].
