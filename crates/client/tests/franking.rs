@@ -1,11 +1,6 @@
 //! What recipients take can be reported; what can't is marked or refused, and no stamp is taken for another.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 #[path = "common/table.rs"]
@@ -395,56 +390,4 @@ fn another_key_for_the_same_sealed_bytes_is_another_message() {
         ..sent
     };
     assert_eq!(with(other_bytes), Err(EvidenceError::Commitment));
-}
-
-/// What checking and keeping adds to a recipient's cost: the same entries with and without franks, by turns. Each is a
-/// tree of its own here, so that each has a signature to be checked, as where little is said.
-/// `cargo test --release -p conclave-client --test franking -- --ignored --nocapture measure`
-#[test]
-#[ignore = "a measurement"]
-fn measure_checking() {
-    const MESSAGES: usize = 300;
-    const RUNS: usize = 15;
-    let (mut table, group) = Table::with(&["alice", "bob"]);
-    let after_sequence = table.session(BOB).group(group).unwrap().unwrap().cursor.0;
-    for at in 0..MESSAGES {
-        table.send(
-            0,
-            group,
-            &format!("message {at}, of the usual length of a line"),
-        );
-        while table.step(0, |_, answer| answer) {}
-    }
-    let ask = Call::ReadLog(v1::ReadLogRequest {
-        group_id: group.as_bytes().to_vec().into(),
-        after_sequence,
-        limit: 1_000,
-        with_words: false,
-    });
-    let Ok(Reply::ReadLog(page)) = table.ask(BOB, &ask) else {
-        panic!("a page");
-    };
-    let stamped = page.entries;
-    let mut plain = stamped.clone();
-    plain.iter_mut().for_each(|entry| entry.frank.clear());
-    let mut runs = [Vec::new(), Vec::new()];
-    for _ in 0..RUNS {
-        for (entries, runs) in [&stamped, &plain].into_iter().zip(&mut runs) {
-            let database = table.copy(BOB);
-            let mut session = Session::open(database, &table.seed()).unwrap();
-            let (now, begun) = (table.now, std::time::Instant::now());
-            for entry in entries {
-                session.take_entry(group, entry, now).unwrap();
-            }
-            runs.push(begun.elapsed().as_secs_f64() * 1e6 / entries.len() as f64);
-        }
-    }
-    let [stamped, plain] = runs.map(|mut runs| {
-        runs.sort_by(f64::total_cmp);
-        runs[RUNS / 2]
-    });
-    println!(
-        "checked {stamped:.1} us, plain {plain:.1} us, ratio {:.3}",
-        stamped / plain
-    );
 }

@@ -25,6 +25,6 @@ mod tree;
 pub use batch::FrankBatch;
 pub use commitment::Commitment;
 pub use evidence::{Evidence, EvidenceError, Proved};
-pub use frank::{Frank, FrankError, SignedRoot};
+pub use frank::{CertifiedKey, Frank, FrankError, SignedRoot};
 pub use key::{StampingKey, StampingKeyCertificate};
 pub use stamp::Stamp;

@@ -35,8 +35,8 @@ pub use content::{
 };
 pub use device_list::{DeviceList, DeviceListError};
 pub use franking::{
-    Commitment, Evidence, EvidenceError, Frank, FrankBatch, FrankError, Proved, SignedRoot, Stamp,
-    StampingKey, StampingKeyCertificate,
+    CertifiedKey, Commitment, Evidence, EvidenceError, Frank, FrankBatch, FrankError, Proved,
+    SignedRoot, Stamp, StampingKey, StampingKeyCertificate,
 };
 pub use ids::{
     DeviceAddress, DeviceId, Epoch, GroupId, IdError, InstanceNonce, KeyId, ReportId, RequestId,

@@ -91,10 +91,32 @@ impl VerifyingKey {
         content: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
+        self.prepare()?.verify(label, content, signature)
+    }
+
+    /// The key with its point found, for many signatures of it.
+    pub(crate) fn prepare(&self) -> Result<PreparedKey, SignatureError> {
+        ed25519_dalek::VerifyingKey::from_bytes(&self.0)
+            .map(PreparedKey)
+            .map_err(|_| SignatureError::Key)
+    }
+}
+
+/// A [`VerifyingKey`] with its point.
+#[derive(Clone)]
+pub(crate) struct PreparedKey(ed25519_dalek::VerifyingKey);
+
+impl PreparedKey {
+    /// What [`VerifyingKey::verify`] says.
+    pub(crate) fn verify(
+        &self,
+        label: &str,
+        content: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
         let signature = ed25519_dalek::Signature::from_slice(signature)
             .map_err(|_| SignatureError::Signature)?;
-        ed25519_dalek::VerifyingKey::from_bytes(&self.0)
-            .map_err(|_| SignatureError::Key)?
+        self.0
             .verify_strict(&labelled(label, content), &signature)
             .map_err(|_| SignatureError::Signature)
     }

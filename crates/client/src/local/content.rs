@@ -7,7 +7,7 @@
 
 use conclave_protocol::{Content, DeviceAddress, Message, MessageId, Sequence, UnixMillis, UserId};
 
-use super::{Tx, line::Line};
+use super::{Tx, evidence::Noted, line::Line};
 use crate::{ClientError, Entry, EntryKind, Event, Group, Posted};
 
 impl Tx<'_> {
@@ -44,6 +44,7 @@ impl Tx<'_> {
             accepted,
             now: accepted,
             evidence: None,
+            stamp: Noted::None,
             events: &mut events,
         };
         match Content::open(bytes) {
@@ -73,7 +74,7 @@ impl Tx<'_> {
                 Some((entry, posted)) if entry.author == from.user => {
                     let message = posted.message.with_text(text, mentions);
                     self.set_text(&entry, &message, line.accepted)?;
-                    self.keep_said(line, &entry)?;
+                    self.keep_instead(line, &entry)?;
                     self.tell_changed(line, &entry)
                 }
                 _ => Ok(()),
@@ -147,7 +148,7 @@ impl Tx<'_> {
             return Ok(());
         }
         line.add(self, from.user.clone(), EntryKind::Unknown(bytes))?;
-        self.name_message(line.group.id, line.sequence, id, None)
+        self.name_message((line.group.id, line.sequence), id, None, None)
     }
 
     fn take_in_name(

@@ -1,21 +1,34 @@
 //! What makes a message reportable: it is checked before the message counts, and kept beside the history for as
 //! long as what it proves (`docs/franking.md`, "What a recipient checks").
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use conclave_protocol::{
-    Commitment, Content, DeviceAddress, Epoch, Evidence, Frank, FrankError, GroupId, GroupRules,
-    KeyId, Sequence, SignedRoot, Stamp, StampingKeyCertificate, UnixMillis, Unreportable,
-    VerifyingKey, limits::CONTENT_BYTES_MAX,
+    CertifiedKey, Commitment, Content, DeviceAddress, Epoch, Evidence, Frank, FrankError, GroupId,
+    GroupRules, KeyId, Sequence, SignedRoot, Stamp, UnixMillis, Unreportable, VerifyingKey,
+    limits::CONTENT_BYTES_MAX,
 };
 use conclave_rpc::v1;
 use rusqlite::Row;
 
 use super::{Tx, groups::number, line::Line};
-use crate::{ClientError, Entry, EntryKind};
+use crate::{ClientError, Entry, EntryKind, Posted};
 
 /// Roots that are remembered as checked: those of what is read at about the same time.
 const ROOTS_KEPT: usize = 64;
+
+/// Whether it stands somewhere that a message was stamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// It was not stamped.
+    None,
+    /// It was, and nothing says so yet.
+    NotYet,
+    Done,
+}
 
 /// An application message, decrypted.
 pub(super) struct Received<'a> {
@@ -34,7 +47,7 @@ pub(super) struct Received<'a> {
 #[derive(Default)]
 pub(super) struct Known {
     operator: Option<VerifyingKey>,
-    keys: BTreeMap<KeyId, StampingKeyCertificate>,
+    keys: BTreeMap<KeyId, Arc<CertifiedKey>>,
     roots: VecDeque<SignedRoot>,
 }
 
@@ -62,7 +75,7 @@ impl Tx<'_> {
         } else {
             self.take_in_content(line, received.sender, received.content)?;
         }
-        self.note_stamped(line, !received.entry.frank.is_empty())
+        self.note_stamped(line)
     }
 
     /// Keeps of a message that nobody could report that it was sent.
@@ -123,29 +136,26 @@ impl Tx<'_> {
         Ok(self.known.borrow().operator)
     }
 
-    fn known_key(&self, id: KeyId) -> Result<Option<StampingKeyCertificate>, ClientError> {
+    fn known_key(&self, id: KeyId) -> Result<Option<Arc<CertifiedKey>>, ClientError> {
         let known = self.known.borrow().keys.get(&id).cloned();
         if known.is_some() {
             return Ok(known);
         }
         let key = self.stamping_key(id)?;
+        let key = key.and_then(CertifiedKey::new).map(Arc::new);
         if let Some(key) = &key {
-            self.known.borrow_mut().keys.insert(id, key.clone());
+            self.known.borrow_mut().keys.insert(id, Arc::clone(key));
         }
         Ok(key)
     }
 
     /// Checks the signature above a stamp, once for all that are signed together.
-    fn check_root(
-        &self,
-        evidence: &Evidence,
-        by: &StampingKeyCertificate,
-    ) -> Result<(), FrankError> {
-        let root = evidence.frank.root_by(&evidence.stamp, by)?;
+    fn check_root(&self, evidence: &Evidence, by: &CertifiedKey) -> Result<(), FrankError> {
+        let root = by.root(&evidence.frank, &evidence.stamp)?;
         if self.known.borrow().roots.contains(&root) {
             return Ok(());
         }
-        root.verify(by)?;
+        by.verify(&root)?;
         self.remember(root);
         Ok(())
     }
@@ -156,42 +166,61 @@ impl Tx<'_> {
         roots.truncate(ROOTS_KEPT);
     }
 
-    /// Keeps what proves a line of history, in the place of what proved it before.
-    pub(super) fn keep_said(&self, line: &Line<'_>, of: &Entry) -> Result<(), ClientError> {
+    /// Keeps what is known of a message, with what proves it, or that it was stamped.
+    pub(super) fn keep_named(
+        &self,
+        line: &mut Line<'_>,
+        posted: &Posted,
+    ) -> Result<(), ClientError> {
+        let kept = match line.evidence.take() {
+            Some(evidence) => Some(Kept::new(evidence, true)),
+            None => (line.stamp == Noted::NotYet).then(|| Kept::nothing(line.sequence)),
+        };
+        if kept.is_some() {
+            line.stamp = Noted::Done;
+        }
+        let place = (line.group.id, line.sequence);
+        self.name_message(place, posted.id, posted.expires, kept.as_ref())
+    }
+
+    /// Keeps what proves a line of history that is no message.
+    pub(super) fn keep_said(&self, line: &mut Line<'_>, of: Sequence) -> Result<(), ClientError> {
+        self.keep(line, of, true)
+    }
+
+    /// Keeps what proves what a line of history says now, and not what proved it before.
+    pub(super) fn keep_instead(&self, line: &mut Line<'_>, of: &Entry) -> Result<(), ClientError> {
         self.empty_evidence("is_said AND line", of.group, of.sequence)?;
         self.keep(line, of.sequence, true)
     }
 
     /// Keeps what proves a message that is about another line of history, or makes none.
-    pub(super) fn keep_beside(&self, line: &Line<'_>, about: Sequence) -> Result<(), ClientError> {
+    pub(super) fn keep_beside(
+        &self,
+        line: &mut Line<'_>,
+        about: Sequence,
+    ) -> Result<(), ClientError> {
         self.keep(line, about, false)
     }
 
-    fn keep(&self, line: &Line<'_>, of: Sequence, is_said: bool) -> Result<(), ClientError> {
-        let Some(evidence) = &line.evidence else {
+    fn keep(&self, line: &mut Line<'_>, of: Sequence, is_said: bool) -> Result<(), ClientError> {
+        let Some(evidence) = line.evidence.take() else {
             return Ok(());
         };
-        let kept = Kept::new(evidence, is_said);
-        self.put_evidence(line.group.id, of, &kept)
+        line.stamp = Noted::Done;
+        self.put_evidence(line.group.id, of, &Kept::new(evidence, is_said))
     }
 
     /// Notes that a message was stamped of which nothing is kept: whoever shows what was said around it can't show
     /// that nothing was left out.
-    pub(super) fn note_stamped(
-        &self,
-        line: &Line<'_>,
-        is_stamped: bool,
-    ) -> Result<(), ClientError> {
-        if !is_stamped {
-            return Ok(());
+    pub(super) fn note_stamped(&self, line: &Line<'_>) -> Result<(), ClientError> {
+        match line.stamp {
+            Noted::NotYet => {
+                let nothing = Kept::nothing(line.sequence);
+                self.put_evidence(line.group.id, line.sequence, &nothing)
+            }
+            Noted::None | Noted::Done => Ok(()),
         }
-        let nothing = Kept {
-            sequence: line.sequence,
-            is_said: false,
-            envelope_bytes: 0,
-            evidence: Vec::new(),
-        };
-        self.put_evidence(line.group.id, line.sequence, &nothing)
     }
 
     /// Keeps nothing any more of what proves a line of history and the marks on it.
@@ -204,12 +233,17 @@ impl Tx<'_> {
     }
 
     fn empty_evidence(&self, which: &str, group: GroupId, at: Sequence) -> Result<(), ClientError> {
-        self.sql
-            .prepare_cached(&format!(
+        for statement in [
+            &format!(
                 "UPDATE evidence SET is_said = 0, envelope_bytes = 0, evidence = x''
                  WHERE group_id = ? AND {which} = ?"
-            ))?
-            .execute((group.as_bytes(), number(at)))?;
+            ),
+            "UPDATE messages SET envelope_bytes = 0, evidence = x''
+             WHERE group_id = ? AND sequence = ? AND evidence IS NOT NULL",
+        ] {
+            let mut statement = self.sql.prepare_cached(statement)?;
+            statement.execute((group.as_bytes(), number(at)))?;
+        }
         Ok(())
     }
 
@@ -235,7 +269,10 @@ impl Tx<'_> {
     ) -> Result<Vec<Kept>, ClientError> {
         let mut query = self.sql.prepare_cached(
             "SELECT sequence, is_said, envelope_bytes, evidence FROM evidence
-             WHERE group_id = ? AND line = ? AND evidence <> x'' ORDER BY sequence",
+             WHERE group_id = ?1 AND line = ?2 AND evidence <> x''
+             UNION ALL
+             SELECT sequence, 1, envelope_bytes, evidence FROM messages
+             WHERE group_id = ?1 AND sequence = ?2 AND evidence <> x'' ORDER BY 1",
         )?;
         let rows = query.query_map((group.as_bytes(), number(line)), kept_from_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -250,7 +287,10 @@ impl Tx<'_> {
     ) -> Result<Vec<(Sequence, Option<Kept>)>, ClientError> {
         let mut query = self.sql.prepare_cached(
             "SELECT sequence, is_said, envelope_bytes, evidence FROM evidence
-             WHERE group_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",
+             WHERE group_id = ?1 AND sequence BETWEEN ?2 AND ?3
+             UNION ALL
+             SELECT sequence, 1, envelope_bytes, evidence FROM messages
+             WHERE group_id = ?1 AND sequence BETWEEN ?2 AND ?3 AND evidence IS NOT NULL ORDER BY 1",
         )?;
         let rows = query.query_map(
             (group.as_bytes(), number(first), number(last)),
@@ -295,26 +335,62 @@ impl Tx<'_> {
         let is_stamped = key.is_some_and(|key| self.check_root(&evidence, &key).is_ok());
         let is_whole = committed == Some(stamp.commitment) && is_stamped;
         if is_of_place && is_of_author && is_whole {
-            self.put_evidence(group, of, kept)?;
+            match kept.is_said && kept.sequence == of {
+                true => self.put_beside_message(group, kept)?,
+                false => self.put_evidence(group, of, kept)?,
+            }
         }
+        Ok(())
+    }
+
+    fn put_beside_message(&self, group: GroupId, kept: &Kept) -> Result<(), ClientError> {
+        self.sql
+            .prepare_cached(
+                "UPDATE messages SET envelope_bytes = ?, evidence = ?
+                 WHERE group_id = ? AND sequence = ?",
+            )?
+            .execute((
+                kept.envelope_bytes,
+                &kept.evidence,
+                group.as_bytes(),
+                number(kept.sequence),
+            ))?;
         Ok(())
     }
 }
 
+impl Noted {
+    /// What is to be noted of an entry of the log.
+    pub(super) fn of(entry: &v1::LogEntry) -> Self {
+        if entry.frank.is_empty() {
+            Self::None
+        } else {
+            Self::NotYet
+        }
+    }
+}
+
 impl Kept {
-    pub(super) fn new(evidence: &Evidence, is_said: bool) -> Self {
-        let envelope = &evidence.envelope;
+    pub(super) fn new(mut evidence: Evidence, is_said: bool) -> Self {
+        let envelope = &mut evidence.envelope;
+        let whole = envelope.len();
         let zeros = envelope.iter().rev().take_while(|byte| **byte == 0).count();
-        let short = Evidence {
-            stamp: evidence.stamp.clone(),
-            envelope: envelope[..envelope.len() - zeros].to_vec(),
-            frank: evidence.frank.clone(),
-        };
+        envelope.truncate(whole - zeros);
         Self {
             sequence: evidence.stamp.sequence,
             is_said,
-            envelope_bytes: u32::try_from(envelope.len()).unwrap_or(u32::MAX),
-            evidence: short.to_bytes(),
+            envelope_bytes: u32::try_from(whole).unwrap_or(u32::MAX),
+            evidence: evidence.to_bytes(),
+        }
+    }
+
+    /// That a message was stamped.
+    fn nothing(sequence: Sequence) -> Self {
+        Self {
+            sequence,
+            is_said: false,
+            envelope_bytes: 0,
+            evidence: Vec::new(),
         }
     }
 

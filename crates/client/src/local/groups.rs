@@ -52,10 +52,9 @@ impl Tx<'_> {
     }
 
     pub(super) fn set_cursor(&self, id: GroupId, cursor: Sequence) -> Result<(), ClientError> {
-        self.sql.execute(
-            "UPDATE groups SET cursor = ? WHERE group_id = ?",
-            (number(cursor), id.as_bytes()),
-        )?;
+        self.sql
+            .prepare_cached("UPDATE groups SET cursor = ? WHERE group_id = ?")?
+            .execute((number(cursor), id.as_bytes()))?;
         Ok(())
     }
 

@@ -128,6 +128,18 @@ impl Tx<'_> {
     }
 
     pub(crate) fn record(&self, entry: &Entry) -> Result<(), ClientError> {
+        self.record_line(entry)?;
+        match &entry.kind {
+            EntryKind::Message(Posted { id, expires, .. }) => {
+                let place = (entry.group, entry.sequence);
+                self.name_message(place, *id, *expires, None)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The line alone; of a message more has to be noted.
+    pub(super) fn record_line(&self, entry: &Entry) -> Result<(), ClientError> {
         let (kind, body) = encode(&entry.kind);
         self.sql
             .prepare_cached("INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?, ?)")?
@@ -139,12 +151,7 @@ impl Tx<'_> {
                 kind,
                 body,
             ))?;
-        match &entry.kind {
-            EntryKind::Message(Posted { id, expires, .. }) => {
-                self.name_message(entry.group, entry.sequence, *id, *expires)
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -152,8 +159,9 @@ impl Tx<'_> {
 const SELECT: &str = "
     SELECT h.group_id, h.sequence, h.accepted_millis, h.author, h.kind, h.body,
            m.id, m.edited_millis, m.deleted, m.expires_millis,
-           EXISTS (SELECT 1 FROM evidence e
-                   WHERE e.group_id = h.group_id AND e.line = h.sequence AND e.is_said)
+           coalesce(m.evidence <> x'', 0) OR EXISTS (
+               SELECT 1 FROM evidence e
+               WHERE e.group_id = h.group_id AND e.line = h.sequence AND e.is_said)
     FROM history h LEFT JOIN messages m ON m.group_id = h.group_id AND m.sequence = h.sequence";
 
 /// What blocked users say is kept and not shown; what they do to a group is.

@@ -2,7 +2,7 @@
 
 use conclave_protocol::{Evidence, Sequence, UnixMillis, UserId};
 
-use super::Tx;
+use super::{Tx, evidence::Noted};
 use crate::{ClientError, Entry, EntryKind, Event, Group, Standing};
 
 /// One entry of a group's log.
@@ -14,6 +14,8 @@ pub(super) struct Line<'a> {
     pub(super) now: UnixMillis,
     /// What proves it, where it is a message that could be reported.
     pub(super) evidence: Option<Evidence>,
+    /// Whether it has to be noted that it was stamped, or was.
+    pub(super) stamp: Noted,
     pub(super) events: &'a mut Vec<Event>,
 }
 
@@ -31,9 +33,15 @@ impl Line<'_> {
             author,
             kind,
         };
-        tx.record(&entry)?;
-        if self.evidence.is_some() {
-            tx.keep_said(self, &entry)?;
+        match &entry.kind {
+            EntryKind::Message(posted) => {
+                tx.record_line(&entry)?;
+                tx.keep_named(self, posted)?;
+            }
+            _ => {
+                tx.record(&entry)?;
+                tx.keep_said(self, entry.sequence)?;
+            }
         }
         if !tx.is_hidden(&entry)? {
             tx.fill_answers(std::slice::from_mut(&mut entry))?;

@@ -8,7 +8,13 @@ use conclave_protocol::{
 };
 use conclave_rpc::{device_id, v1};
 
-use super::{Reason, Tx, evidence::Received, line::Line, report::Fault, rules::is_too_new};
+use super::{
+    Reason, Tx,
+    evidence::{Noted, Received},
+    line::Line,
+    report::Fault,
+    rules::is_too_new,
+};
 use crate::{
     ClientError, EntryKind, Event, Group, Member, Standing,
     intent::Intent,
@@ -152,6 +158,7 @@ impl Tx<'_> {
             accepted,
             now,
             evidence: None,
+            stamp: Noted::of(entry),
             events: &mut run.events,
         };
         let own = sender == self.own_certificate().address().device;
@@ -274,7 +281,7 @@ impl Tx<'_> {
                 line.evidence = self.prove_own(id, entry, &content)?;
                 let own = self.own_certificate().address();
                 self.take_in_content(line, own, &content)?;
-                self.note_stamped(line, !entry.frank.is_empty())?;
+                self.note_stamped(line)?;
             }
             Intent::Leave => {
                 self.apply(self.engine.process(self, id, message, line.accepted)?)?;

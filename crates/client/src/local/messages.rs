@@ -8,12 +8,19 @@ use rusqlite::OptionalExtension as _;
 
 use super::{
     Tx,
+    evidence::Kept,
     groups::{id_column, number, sequence},
 };
 use crate::{ClientError, Entry, EntryKind, Event, Reaction, posted::Posted};
 
 /// Messages that one transaction deletes when they have expired.
 const EXPIRED_PER_STEP: usize = 500;
+
+/// What is noted of a message that goes where it was stamped: who shows what was said around it can't show that
+/// nothing was left out.
+const NOTE_STAMPED: &str = "
+    INSERT OR IGNORE INTO evidence SELECT group_id, sequence, sequence, 0, 0, x'' FROM messages
+    WHERE group_id = ? AND sequence = ? AND evidence IS NOT NULL";
 
 impl Tx<'_> {
     /// Content in the bytes that are encrypted, with fresh salt.
@@ -56,24 +63,27 @@ impl Tx<'_> {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// Notes the id of a line of history, and when it is to be gone.
+    /// Notes the id of a line of history, when it is to be gone, and what proves it.
     pub(super) fn name_message(
         &self,
-        group: GroupId,
-        at: Sequence,
+        (group, at): (GroupId, Sequence),
         id: MessageId,
         expires: Option<UnixMillis>,
+        proof: Option<&Kept>,
     ) -> Result<(), ClientError> {
         self.sql
             .prepare_cached(
-                "INSERT OR IGNORE INTO messages (group_id, sequence, id, expires_millis)
-                 VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO messages
+                 (group_id, sequence, id, expires_millis, envelope_bytes, evidence)
+                 VALUES (?, ?, ?, ?, ?, ?)",
             )?
             .execute((
                 group.as_bytes(),
                 number(at),
                 id.as_bytes(),
                 expires.map(millis),
+                proof.map(|it| it.envelope_bytes),
+                proof.map(|it| &it.evidence),
             ))?;
         Ok(())
     }
@@ -216,7 +226,9 @@ impl Tx<'_> {
         })?;
         let due: Vec<(GroupId, Sequence)> = due.collect::<Result<_, _>>()?;
         for (group, at) in &due {
+            self.forget_evidence(*group, *at)?;
             for statement in [
+                NOTE_STAMPED,
                 "DELETE FROM history WHERE group_id = ? AND sequence = ?",
                 "DELETE FROM messages WHERE group_id = ? AND sequence = ?",
                 "DELETE FROM reactions WHERE group_id = ? AND sequence = ?",
@@ -224,7 +236,6 @@ impl Tx<'_> {
                 let mut statement = self.sql.prepare_cached(statement)?;
                 statement.execute((group.as_bytes(), number(*at)))?;
             }
-            self.forget_evidence(*group, *at)?;
         }
         if !due.is_empty() {
             self.wipes();

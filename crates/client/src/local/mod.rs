@@ -71,6 +71,9 @@ pub(crate) use self::{
 };
 use crate::{ClientError, Recovery, Registration};
 
+/// Statements that are kept ready: more than a message needs, or each would be prepared anew for each.
+const STATEMENTS_MAX: usize = 128;
+
 /// What the randomness of one opening of a database is drawn from; never the same twice.
 pub type Seed = Zeroizing<[u8; 32]>;
 
@@ -131,6 +134,7 @@ impl Local {
         account: Account,
         random: ChaCha20Rng,
     ) -> Result<Self, ClientError> {
+        database.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         let device = Device::new(account.certificate.clone(), account.signature_key.clone())
             .map_err(conclave_engine::EngineError::from)?;
         Ok(Self {

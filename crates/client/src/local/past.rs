@@ -308,7 +308,11 @@ impl Tx<'_> {
             > 0;
         if let (true, Some(message)) = (is_new, &line.id) {
             self.sql
-                .prepare_cached("INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?)")?
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO messages
+                     (group_id, sequence, id, edited_millis, deleted, expires_millis)
+                     VALUES (?, ?, ?, ?, ?, ?)",
+                )?
                 .execute((
                     id,
                     at,

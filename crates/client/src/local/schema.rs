@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-pub(super) const SCHEMA_VERSION: u32 = 17;
+pub(super) const SCHEMA_VERSION: u32 = 18;
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
@@ -210,6 +210,14 @@ const SCHEMA_16: &str = "
 /// programs before this one can't read (`docs/storage.md`), and has not to be used beside them.
 const SCHEMA_17: &str = "";
 
+/// What proves a message stands with what else is known of it: most messages write one row less, and one index less.
+/// That of earlier ones stays where it is, as does what proves edits and marks.
+const SCHEMA_18: &str = "
+    -- As in the table of that name. Nothing at all where the message was not stamped.
+    ALTER TABLE messages ADD COLUMN envelope_bytes INTEGER;
+    ALTER TABLE messages ADD COLUMN evidence BLOB;
+";
+
 const SCHEMA_11: &str = "
     -- Devices that ask to be let in, by invitations that this one made.
     CREATE TABLE askers (
@@ -379,6 +387,7 @@ const SCHEMA_1: &str = "
 pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
     SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15, SCHEMA_16, SCHEMA_17,
+    SCHEMA_18,
 ];
 
 /// Brings a database to the newest schema, in one transaction.

@@ -1,12 +1,14 @@
 //! What stands beside an entry of the log and proves its stamp.
 
+use std::fmt;
+
 use thiserror::Error;
 use tls_codec::{
     DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize,
 };
 
 use super::{Stamp, StampingKeyCertificate, tree};
-use crate::KeyId;
+use crate::{KeyId, signature::PreparedKey};
 
 const VERSION: u8 = 1;
 
@@ -88,32 +90,13 @@ impl Frank {
         })
     }
 
-    /// What the signature has to cover if this is of that stamp, by a key that stamps for the sender's service at
-    /// that time: whoever has verified it once need not do so for the other messages under it.
-    ///
-    /// # Errors
-    /// [`FrankError::Key`], [`FrankError::Stamp`].
-    pub fn root_by(
-        &self,
-        stamp: &Stamp,
-        by: &StampingKeyCertificate,
-    ) -> Result<SignedRoot, FrankError> {
-        let is_its = by.id() == self.key
-            && by.covers(stamp.accepted)
-            && by.server() == stamp.sender.user.domain();
-        if is_its {
-            self.root(stamp)
-        } else {
-            Err(FrankError::Key)
-        }
-    }
-
     /// Checks that the service stated this stamp, by a key whose certificate the caller has verified.
     ///
     /// # Errors
     /// [`FrankError::Key`], [`FrankError::Stamp`].
     pub fn verify(&self, stamp: &Stamp, by: &StampingKeyCertificate) -> Result<(), FrankError> {
-        self.root_by(stamp, by)?.verify(by)
+        let key = CertifiedKey::new(by.clone()).ok_or(FrankError::Key)?;
+        key.verify(&key.root(self, stamp)?)
     }
 
     /// The encoding.
@@ -156,6 +139,58 @@ impl SignedRoot {
         by.key()
             .verify(ROOT_LABEL, &self.to_be_signed, &self.signature)
             .map_err(|_| FrankError::Stamp)
+    }
+}
+
+/// A stamping key whose certificate was verified, ready to check many franks: its name and its point are found once.
+#[derive(Clone)]
+pub struct CertifiedKey {
+    certificate: StampingKeyCertificate,
+    id: KeyId,
+    key: PreparedKey,
+}
+
+impl CertifiedKey {
+    /// `None` where the certified key is no point of the curve.
+    #[must_use]
+    pub fn new(certificate: StampingKeyCertificate) -> Option<Self> {
+        Some(Self {
+            id: certificate.id(),
+            key: certificate.key().prepare().ok()?,
+            certificate,
+        })
+    }
+
+    /// What the signature has to cover if a frank is of that stamp, by this key, which stamps for the sender's service at
+    /// that time: whoever has verified it once need not do so for the other messages under it.
+    ///
+    /// # Errors
+    /// [`FrankError::Key`], [`FrankError::Stamp`].
+    pub fn root(&self, frank: &Frank, stamp: &Stamp) -> Result<SignedRoot, FrankError> {
+        let is_its = self.id == frank.key
+            && self.certificate.covers(stamp.accepted)
+            && self.certificate.server() == stamp.sender.user.domain();
+        if is_its {
+            frank.root(stamp)
+        } else {
+            Err(FrankError::Key)
+        }
+    }
+
+    /// Checks the signature over a root.
+    ///
+    /// # Errors
+    /// [`FrankError::Stamp`].
+    pub fn verify(&self, root: &SignedRoot) -> Result<(), FrankError> {
+        self.key
+            .verify(ROOT_LABEL, &root.to_be_signed, &root.signature)
+            .map_err(|_| FrankError::Stamp)
+    }
+}
+
+impl fmt::Debug for CertifiedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertifiedKey({:?})", self.id)
     }
 }
 

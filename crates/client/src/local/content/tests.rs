@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::{
     Entry, EntryKind, Group, Registration, Standing,
-    local::{Database, Local, line::Line},
+    local::{Database, Local, evidence::Noted, line::Line},
 };
 
 const GROUP: GroupId = GroupId::from_bytes([9; 16]);
@@ -167,6 +167,7 @@ impl Member {
                 accepted: accepted(place),
                 now,
                 evidence: None,
+                stamp: Noted::None,
                 events: &mut Vec::new(),
             };
             tx.take_in_content(&mut line, &sent.from, &sent.bytes)

@@ -148,7 +148,7 @@ fn what_was_said_stays_reportable_on_a_new_device_and_nothing_else_becomes_so() 
     let times = (UnixMillis(0), UnixMillis(10));
     let certificate = StampingKeyCertificate::issue("here", key.verifying_key(), times, &operator);
     let proof = |of: u64, evidence: &Evidence| {
-        let kept = Kept::new(evidence, true);
+        let kept = Kept::new(evidence.clone(), true);
         let proof = Proof {
             sequence: kept.sequence.0,
             is_said: true,
