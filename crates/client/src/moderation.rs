@@ -3,10 +3,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use conclave_protocol::{DeviceId, ReportId, UnixMillis, UserId};
+use conclave_protocol::{DeviceId, ReportId, RequestId, UnixMillis, UserId};
 use conclave_rpc::v1::{self, moderate_request::Act};
 
-use crate::{Client, ClientError, Event, Shown};
+use crate::{Client, ClientError, Event, Shown, entropy};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident of $wire:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal),+ $(,)? }) => {
@@ -307,7 +307,12 @@ impl Client {
     /// [`ClientError::Refused`].
     pub async fn moderate(&self, act: ModeratorAct) -> Result<u64, ClientError> {
         let act = Some(act.into_wire());
-        let request = v1::ModerateRequest { act };
+        // Drawn once: it is the same where the answer was lost and the request is sent again.
+        let request_id = RequestId::from_bytes(entropy::random());
+        let request = v1::ModerateRequest {
+            act,
+            request_id: request_id.as_bytes().to_vec().into(),
+        };
         Ok(self.inner.remote.moderate(request).await?.entry)
     }
 

@@ -23,7 +23,7 @@ use crate::{
     hub::{Hub, Topic},
     limits::AUDIT_PAGE,
     stamping::Stamper,
-    store::{Notice, ReportRow, Store},
+    store::{Asked, Notice, ReportRow, Store},
 };
 
 pub(crate) use act::{Deed, measure};
@@ -128,10 +128,10 @@ impl Moderation {
     /// Writes what somebody does, where the log allows it, and tells whom it is about.
     fn write(
         &self,
-        decides: Option<ReportId>,
+        what: (Option<Asked>, Option<ReportId>),
         propose: impl Fn(&Book) -> Result<Entry, Refused>,
     ) -> Result<u64, Refusal> {
-        let written = self.ledger.write(&*self.store, decides, propose, notice_of);
+        let written = self.ledger.write(&*self.store, what, propose, notice_of);
         let (number, told) = written?;
         for device in told {
             self.hub.hint(Topic::Mailbox(device));

@@ -96,7 +96,15 @@ fn verdict(refused: Result<(), Status>) -> v1::ReportVerdict {
 }
 
 async fn moderate(person: &mut Person, act: Act) -> Result<u64, Status> {
-    let request = person.signed(v1::ModerateRequest { act: Some(act) });
+    moderate_as(person, draw(), act).await
+}
+
+/// Asks under a name that may have been used before.
+async fn moderate_as(person: &mut Person, request: u64, act: Act) -> Result<u64, Status> {
+    let request = person.signed(v1::ModerateRequest {
+        act: Some(act),
+        request_id: id(&spread(request)),
+    });
     let answered = person.rpc.moderate(request).await?;
     Ok(answered.into_inner().entry)
 }
@@ -390,4 +398,45 @@ async fn who_is_slowed_down_sends_few_and_a_device_is_not_its_user() {
     let decided: Vec<_> = all.reports.iter().map(|it| it.decision != 0).collect();
     assert_eq!(decided, [true, true]);
     drop(world);
+}
+
+/// A moderator's program that did not hear the answer asks again, and is told what came of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deed_whose_answer_was_lost_is_done_once_and_told_again() {
+    let (_world, mut people) = moderated().await;
+    let sent = say(&mut people[0], "buy now").await.unwrap();
+    let [mallory, bob, _, carol, dave] = &mut people[..] else {
+        panic!("five people");
+    };
+    let spam = evidence(bob, mallory, sent).await;
+    file(bob, report(1, &[(&spam, false)])).await.unwrap();
+    let warn = decide(1, Some((v1::MeasureKind::Warning, mallory, 0)));
+    let resign = Act::Appoint(v1::AppointModerator {
+        user: carol.engine.device().address().user.to_string(),
+        role: v1::ModeratorRole::Unspecified.into(),
+    });
+    for (request, act) in [(1001, warn.clone()), (1002, resign)] {
+        let first = moderate_as(carol, request, act.clone()).await.unwrap();
+        // Another moderator's request of the same name is another request.
+        let lift = Act::Lift(v1::LiftMeasure::default());
+        let refused = moderate_as(dave, request, lift).await.unwrap_err();
+        assert_ne!(refused.code(), Code::AlreadyExists);
+        let again = moderate_as(carol, request, act).await.unwrap();
+        assert_eq!(again, first);
+    }
+    let other = moderate_as(carol, 1002, warn.clone()).await.unwrap_err();
+    assert_eq!(other.code(), Code::AlreadyExists);
+    let anew = moderate(carol, warn).await.unwrap_err();
+    assert_eq!(anew.code(), Code::PermissionDenied);
+
+    let decision = measures(mallory).await[0].decision;
+    for _ in 0..2 {
+        let appeal = mallory.signed(v1::AppealRequest {
+            decision,
+            text: "it was a joke".into(),
+        });
+        mallory.rpc.appeal(appeal).await.unwrap();
+    }
+    // Two were appointed; a decision, a resignation, an appeal.
+    assert_eq!(audit_entries(dave).await, 5);
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use conclave_protocol::{DeviceId, ReportId, UnixMillis, UserId};
 use conclave_rpc::v1;
-use conclave_safety::{Act, Actor, Book, Decision, Entry, Measure, MeasureKind, Role, Target};
+use conclave_safety::{Act, Book, Decision, Entry, Measure, MeasureKind, Role, Target};
 use prost::Message as _;
 
-use super::Moderation;
-use crate::error::Refusal;
+use super::{Moderation, ledger::done_before};
+use crate::{error::Refusal, store::Asked};
 
 /// What a moderator wants done.
 pub(crate) enum Deed {
@@ -25,22 +25,23 @@ pub(crate) enum Deed {
 }
 
 impl Moderation {
-    /// Does what a moderator wants done, where that may be. Gives the entry's number.
-    pub(crate) fn moderate(
-        &self,
-        moderator: DeviceId,
-        deed: Deed,
-        text: &str,
-        now: UnixMillis,
-    ) -> Result<u64, Refusal> {
-        let by = Actor::User(self.address_of(moderator)?.user);
+    /// Does what a moderator wants done, where that may be. Gives the entry's number; of what was asked for before, that
+    /// which it got then.
+    pub(crate) fn moderate(&self, asked: Asked, deed: Deed, text: &str) -> Result<u64, Refusal> {
+        // Also where whoever asks may do nothing any more: that may be what was asked for.
+        if let Some(number) = done_before(&*self.store, &asked)? {
+            return Ok(number);
+        }
         // Whoever may not act learns nothing of which reports there are.
-        self.require(moderator, Role::Viewer)?;
-        let (by, text) = (|| by.clone(), || text.to_owned());
+        let by = self.require(asked.device, Role::Viewer)?;
+        let (now, by, text) = (asked.at, || by.clone(), || text.to_owned());
+        let asked = Some(asked);
         match deed {
             Deed::Dismiss(report) => {
                 let about = self.about(report)?;
-                self.write(Some(report), |book| book.dismiss(by(), &about, text(), now))
+                self.write((asked, Some(report)), |book| {
+                    book.dismiss(by(), &about, text(), now)
+                })
             }
             Deed::Decide(report, kind, target, duration) => {
                 let about = self.about(report)?;
@@ -49,21 +50,23 @@ impl Moderation {
                     target,
                     until_millis: now.after(duration),
                 };
-                self.write(Some(report), |book| {
+                self.write((asked, Some(report)), |book| {
                     book.decide(by(), &about, (measure.clone(), text()), now)
                 })
             }
-            Deed::Answer(decision, is_upheld) => self.write(None, |book| {
+            Deed::Answer(decision, is_upheld) => self.write((asked, None), |book| {
                 book.answer(by(), decision, (is_upheld, text()), now)
             }),
-            Deed::Lift(decision) => self.write(None, |book| book.lift(by(), decision, text(), now)),
-            Deed::Appoint(user, role) => {
-                self.write(None, |book| book.appoint(by(), user.clone(), role, now))
+            Deed::Lift(decision) => {
+                self.write((asked, None), |book| book.lift(by(), decision, text(), now))
             }
+            Deed::Appoint(user, role) => self.write((asked, None), |book| {
+                book.appoint(by(), user.clone(), role, now)
+            }),
         }
     }
 
-    /// Asks for a decision about a device's user to be looked at again.
+    /// Asks for a decision about a device's user to be looked at again. The same words again change nothing.
     pub(crate) fn appeal(
         &self,
         device: DeviceId,
@@ -72,7 +75,16 @@ impl Moderation {
         now: UnixMillis,
     ) -> Result<(), Refusal> {
         let user = self.address_of(device)?.user;
-        let appealed = self.write(None, |book| {
+        let has_appealed = |book: &Book| {
+            let known = book.decisions_about(&user).find(|it| it.number == decision);
+            known
+                .and_then(|it| it.appeal.as_ref())
+                .is_some_and(|it| it.text == text)
+        };
+        if has_appealed(&*self.caught_up()?) {
+            return Ok(());
+        }
+        let appealed = self.write((None, None), |book| {
             book.appeal(user.clone(), decision, text.to_owned(), now)
         });
         appealed.map(drop)

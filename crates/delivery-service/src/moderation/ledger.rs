@@ -11,7 +11,7 @@ use conclave_safety::{Book, Chained, Entry, Refused};
 use crate::{
     error::Refusal,
     limits::{AUDIT_ATTEMPTS_MAX, AUDIT_PAGE},
-    store::{NewAudit, Notice, Store},
+    store::{Asked, NewAudit, Notice, Store},
 };
 
 /// What the log comes to, as far as it was read.
@@ -25,6 +25,17 @@ pub(super) struct Ledger {
 
 /// Who is told what.
 pub(super) type Told = (UserId, Option<DeviceId>, Notice);
+
+/// The number of the entry that a request got before.
+pub(super) fn done_before(store: &dyn Store, asked: &Asked) -> Result<Option<u64>, Refusal> {
+    match store.applied(asked.device, asked.request)? {
+        None => Ok(None),
+        Some(applied) if applied.body_hash == asked.body_hash => {
+            Ok(Some(applied.receipt.sequence.0))
+        }
+        Some(_) => Err(Refusal::Taken("request_id: used before, with another body")),
+    }
+}
 
 impl Ledger {
     /// The book.
@@ -55,17 +66,25 @@ impl Ledger {
         }
     }
 
-    /// Writes an entry behind all that are there. Gives its number, and the devices that are told.
+    /// Writes an entry behind all that are there. Gives its number, and the devices that are told. What was asked for
+    /// before in the same words is not done again.
     pub(super) fn write(
         &self,
         store: &dyn Store,
-        decides: Option<ReportId>,
+        (asked, decides): (Option<Asked>, Option<ReportId>),
         propose: impl Fn(&Book) -> Result<Entry, Refused>,
         tells: impl Fn(&Book, &Entry) -> Option<Told>,
     ) -> Result<(u64, Vec<DeviceId>), Refusal> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..AUDIT_ATTEMPTS_MAX {
             self.catch_up(store)?;
+            if let Some(number) = asked
+                .map(|it| done_before(store, &it))
+                .transpose()?
+                .flatten()
+            {
+                return Ok((number, Vec::new()));
+            }
             let (chained, tells) = {
                 let book = self.book();
                 let entry = propose(&book)?;
@@ -74,6 +93,7 @@ impl Ledger {
             let tells = tells.as_ref();
             let new = NewAudit {
                 chained: &chained,
+                asked,
                 decides,
                 tells: tells.map(|(user, device, notice)| (user, *device, notice)),
             };
@@ -116,7 +136,7 @@ mod tests {
             let propose =
                 |book: &Book| book.appoint(Actor::Operator, user.clone(), role, UnixMillis(1));
             loop {
-                match node.write(&store, None, propose, |_, _| None) {
+                match node.write(&store, (None, None), propose, |_, _| None) {
                     Err(Refusal::Overloaded) => {}
                     written => return written.unwrap().0,
                 }

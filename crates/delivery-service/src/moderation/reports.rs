@@ -226,7 +226,7 @@ impl Moderation {
         let actor = self.require(moderator, Role::Viewer)?;
         let (summary, body) = self.store.report(id)?.ok_or(NO_REPORT)?;
         let (summary, report) = (Summary::from_bytes(&summary)?, read(&body)?);
-        self.write(None, |book| book.show(actor.clone(), id, now))?;
+        self.write((None, None), |book| book.show(actor.clone(), id, now))?;
         let audit = self.audit_of(id)?;
         let chain = *self.book().chain();
         let case = Case::of(

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use conclave_protocol::{Evidence, ReportId};
-use conclave_rpc::{EdgeError, device_id, report_id, v1};
+use conclave_rpc::{EdgeError, device_id, report_id, request_id, v1};
 use conclave_safety::{Category, Item, MeasureKind, Role, Target};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use tonic::{Response, Status};
 
 use super::{Authenticated, Service};
@@ -12,6 +14,7 @@ use crate::{
     error::Refusal,
     limits::{AUDIT_PAGE, REPORTS_PAGE},
     moderation::{Deed, Listed, malformed, measure},
+    store::Asked,
 };
 
 impl Service {
@@ -104,9 +107,15 @@ impl Service {
         &self,
         Authenticated { caller, now, body }: Authenticated<v1::ModerateRequest>,
     ) -> Result<Response<v1::ModerateResponse>, Status> {
+        let asked = Asked {
+            device: caller,
+            request: request_id(&body.request_id)?,
+            body_hash: hash_of(&body),
+            at: now,
+        };
         let (deed, text) = deed(body)?;
         let entry = self
-            .job(move |rooms| rooms.moderation.moderate(caller, deed, &text, now))
+            .job(move |rooms| rooms.moderation.moderate(asked, deed, &text))
             .await?;
         Ok(Response::new(v1::ModerateResponse { entry }))
     }
@@ -160,6 +169,12 @@ fn category(category: v1::ReportCategory) -> Result<Category, EdgeError> {
         v1::ReportCategory::SexualAbuseOfChildren => Category::SexualAbuseOfChildren,
         v1::ReportCategory::Other => Category::Other,
     })
+}
+
+/// What a request asks for, as a hash that no other kind of request has.
+fn hash_of(body: &v1::ModerateRequest) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(b"Moderate");
+    hash.chain_update(body.encode_to_vec()).finalize().into()
 }
 
 /// What is to be done, and the words for it.

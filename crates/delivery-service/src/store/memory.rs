@@ -459,6 +459,10 @@ impl Store for MemoryStore {
         Ok(self.state().append_audit(new))
     }
 
+    fn applied(&self, sender: DeviceId, request: RequestId) -> Result<Option<Applied>> {
+        Ok(self.state().requests.get(&(sender, request)).copied())
+    }
+
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>> {
         Ok(self.state().moderation.audit(after, limit))
     }

@@ -24,7 +24,7 @@ use conclave_protocol::{
 use conclave_safety::Chained;
 use thiserror::Error;
 
-use crate::ordering::{Facts, Head, Verdict};
+use crate::ordering::{Applied, Facts, Head, Verdict};
 
 pub(crate) use departure::{Departure, Going, Listed};
 pub(crate) use entrance::{Entrance, GroupDeletion, Invitation, NewInvitation};
@@ -36,7 +36,7 @@ pub(crate) use log::{
 };
 pub(crate) use mail::{Mail, MailboxItem, Notice, Notified, WaitingWelcome};
 pub(crate) use memory::MemoryStore;
-pub(crate) use moderation::{Filed, NewAudit, NewReport, ReportRow};
+pub(crate) use moderation::{Asked, Filed, NewAudit, NewReport, ReportRow};
 pub(crate) use people::{Device, Identity, Published, Registered, StockedKeyPackage, Take, Taken};
 pub(crate) use sqlite::{OpenError, SqliteStore, copy};
 
@@ -275,6 +275,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Adds an entry to the audit log, with what belongs to it. The devices that are told; `None` where the entry is
     /// not the next one.
     fn append_audit(&self, new: &NewAudit<'_>) -> Result<Option<Vec<DeviceId>>>;
+
+    /// What became of an earlier request of a device.
+    fn applied(&self, sender: DeviceId, request: RequestId) -> Result<Option<Applied>>;
 
     /// The first entries of the audit log after a number.
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>>;

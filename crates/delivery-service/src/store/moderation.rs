@@ -1,6 +1,6 @@
 //! Reports of messages, and the log of what moderators do.
 
-use conclave_protocol::{DeviceId, GroupId, ReportId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{DeviceId, GroupId, ReportId, RequestId, Sequence, UnixMillis, UserId};
 use conclave_safety::Chained;
 
 use super::Notice;
@@ -50,11 +50,26 @@ pub(crate) struct ReportRow {
     pub(crate) summary: Vec<u8>,
 }
 
+/// What a device asked for, so that its repetition gets the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// By whom.
+    pub(crate) device: DeviceId,
+    /// Under which name.
+    pub(crate) request: RequestId,
+    /// What its body hashes to.
+    pub(crate) body_hash: [u8; 32],
+    /// When.
+    pub(crate) at: UnixMillis,
+}
+
 /// An entry of the audit log, and what is written with it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewAudit<'a> {
     /// The entry.
     pub(crate) chained: &'a Chained,
+    /// The request by which somebody wanted it.
+    pub(crate) asked: Option<Asked>,
     /// The report that it is a decision on.
     pub(crate) decides: Option<ReportId>,
     /// Who is told: a user's devices, or one of them.

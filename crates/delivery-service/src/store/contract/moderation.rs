@@ -74,6 +74,7 @@ pub(super) fn open_reports_are_bounded_and_decided_ones_go_in_time(store: &dyn S
     let decide = |chain: &mut Chain, report| {
         let new = NewAudit {
             chained: &chained(chain, 1),
+            asked: None,
             decides: Some(report_id(report)),
             tells: None,
         };
@@ -107,6 +108,7 @@ pub(super) fn the_audit_log_has_no_gaps_and_tells_whom_it_is_about(store: &dyn S
     let (first, second) = (chained(&mut chain, 1), chained(&mut chain, 2));
     let only = |chained| NewAudit {
         chained,
+        asked: None,
         decides: None,
         tells: None,
     };
@@ -127,6 +129,7 @@ pub(super) fn the_audit_log_has_no_gaps_and_tells_whom_it_is_about(store: &dyn S
         let tells = Some((&user, only, &notice));
         let new = NewAudit {
             chained,
+            asked: None,
             decides,
             tells,
         };

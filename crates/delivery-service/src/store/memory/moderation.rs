@@ -8,6 +8,7 @@ use conclave_safety::Chained;
 use super::State;
 use crate::{
     limits::{OPEN_REPORTS_MAX, OPEN_REPORTS_PER_USER_MAX},
+    ordering::{Applied, Receipt},
     store::{Filed, NewAudit, NewReport, Range, ReportRow},
 };
 
@@ -113,6 +114,17 @@ impl State {
             return None;
         }
         audit.push(new.chained.clone());
+        if let Some(asked) = new.asked {
+            let applied = Applied {
+                body_hash: asked.body_hash,
+                receipt: Receipt {
+                    sequence: Sequence(new.chained.number),
+                    accepted: asked.at,
+                },
+            };
+            let key = (asked.device, asked.request);
+            self.requests.insert(key, applied);
+        }
         for kept in self.moderation.reports.values_mut() {
             kept.is_decided |= new.decides == Some(kept.id);
         }

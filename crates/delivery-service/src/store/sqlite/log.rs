@@ -4,7 +4,7 @@ use conclave_protocol::{DeviceId, Epoch, Frank, GroupId, RequestId, Sequence, Un
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    super::{Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
+    super::{Asked, Effect, Entry, EntryKind, EpochChange, NewEntry, Page, Result, StoreError},
     columns::typed,
     franks::{Batches, Recent},
     groups, invitations, mailbox,
@@ -29,7 +29,11 @@ pub(super) fn facts(
     })
 }
 
-fn earlier(db: &Connection, sender: DeviceId, request: RequestId) -> Result<Option<Applied>> {
+pub(super) fn earlier(
+    db: &Connection,
+    sender: DeviceId,
+    request: RequestId,
+) -> Result<Option<Applied>> {
     let applied = db
         .prepare_cached(
             "SELECT body_hash, sequence, accepted_millis FROM request
@@ -54,7 +58,13 @@ pub(super) fn append(db: &Transaction<'_>, entry: &NewEntry<'_>) -> Result<Verdi
     let verdict = decide(&facts, &entry.submission);
     if let Verdict::Accept(sequence) = verdict {
         insert(db, entry, sequence)?;
-        remember(db, entry, sequence)?;
+        let asked = Asked {
+            device: entry.sender,
+            request: entry.request,
+            body_hash: entry.submission.body_hash,
+            at: entry.accepted,
+        };
+        remember(db, &asked, sequence.0)?;
         move_head(db, entry, sequence)?;
         if let Some(delta) = entry.effect.delta() {
             groups::put_delta(db, entry.group, sequence, delta)?;
@@ -85,14 +95,15 @@ fn insert(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Res
     Ok(())
 }
 
-fn remember(db: &Transaction<'_>, entry: &NewEntry<'_>, sequence: Sequence) -> Result<()> {
+/// Notes what a request got: its place in a group's log, or its number in the audit log.
+pub(super) fn remember(db: &Transaction<'_>, asked: &Asked, place: u64) -> Result<()> {
     db.prepare_cached("INSERT INTO request VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![
-            entry.sender.as_bytes(),
-            entry.request.as_bytes(),
-            entry.submission.body_hash,
-            sequence.0,
-            entry.accepted.0,
+            asked.device.as_bytes(),
+            asked.request.as_bytes(),
+            asked.body_hash,
+            place,
+            asked.at.0,
         ])?;
     Ok(())
 }

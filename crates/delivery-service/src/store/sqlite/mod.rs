@@ -38,7 +38,7 @@ use super::{
     NewGroup, NewInvitation, NewReport, Notice, Notified, Page, Published, Range, Registered,
     ReportRow, Result, Shown, Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
 };
-use crate::ordering::{Facts, Head, Verdict};
+use crate::ordering::{Applied, Facts, Head, Verdict};
 use connection::Readers;
 use franks::Recent;
 use writer::{Transaction, Writer};
@@ -351,6 +351,10 @@ impl Store for SqliteStore {
 
     fn append_audit(&self, new: &NewAudit<'_>) -> Result<Option<Vec<DeviceId>>> {
         self.write(|db| moderation::append_audit(db, new))
+    }
+
+    fn applied(&self, sender: DeviceId, request: RequestId) -> Result<Option<Applied>> {
+        self.read(|db| log::earlier(db, sender, request))
     }
 
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>> {

@@ -8,7 +8,7 @@ use super::{
     super::{Filed, NewAudit, NewReport, Range, ReportRow, Result},
     accounts,
     columns::typed,
-    groups, notices,
+    groups, log, notices,
     writer::Transaction,
 };
 use crate::limits::{OPEN_REPORTS_MAX, OPEN_REPORTS_PER_USER_MAX};
@@ -143,6 +143,9 @@ pub(super) fn append_audit(
             new.chained.entry,
             new.chained.hash
         ])?;
+    if let Some(asked) = &new.asked {
+        log::remember(db, asked, new.chained.number)?;
+    }
     if let Some(report) = new.decides {
         db.prepare_cached("UPDATE report SET is_decided = 1 WHERE report_id = ?1")?
             .execute([report.as_bytes()])?;
