@@ -128,10 +128,10 @@ impl Moderation {
     /// Writes what somebody does, where the log allows it, and tells whom it is about.
     fn write(
         &self,
-        what: (Option<Asked>, Option<ReportId>),
+        asked: Option<Asked>,
         propose: impl Fn(&Book) -> Result<Entry, Refused>,
     ) -> Result<u64, Refusal> {
-        let written = self.ledger.write(&*self.store, what, propose, notice_of);
+        let written = self.ledger.write(&*self.store, asked, propose, notice_of);
         let (number, told) = written?;
         for device in told {
             self.hub.hint(Topic::Mailbox(device));

@@ -142,6 +142,31 @@ pub struct Chain {
     hash: [u8; 32],
 }
 
+impl Act {
+    /// Whether a report is done with by it.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        matches!(self, Self::Dismissed { .. } | Self::Decided { .. })
+    }
+}
+
+impl Chained {
+    /// The entry, whatever stands before it: that the chain holds, [`Chain::follow`] says.
+    ///
+    /// # Errors
+    /// [`ChainError::Unreadable`], and [`ChainError::Missing`] where it is of another number.
+    pub fn read(&self) -> Result<Entry, ChainError> {
+        let number = self.number;
+        let entry: Entry =
+            serde_json::from_slice(&self.entry).map_err(|_| ChainError::Unreadable(number))?;
+        if entry.number == number {
+            Ok(entry)
+        } else {
+            Err(ChainError::Missing(number))
+        }
+    }
+}
+
 impl Chain {
     /// How many entries there are.
     #[must_use]
@@ -180,11 +205,7 @@ impl Chain {
         if hash != chained.hash {
             return Err(ChainError::Changed(number));
         }
-        let entry: Entry =
-            serde_json::from_slice(&chained.entry).map_err(|_| ChainError::Unreadable(number))?;
-        if entry.number != number {
-            return Err(ChainError::Missing(number));
-        }
+        let entry = chained.read()?;
         (self.entries, self.hash) = (number, hash);
         Ok(entry)
     }

@@ -133,6 +133,20 @@ impl Book {
         self.closed.get(&report).copied()
     }
 
+    /// The report that something is about, by itself or by what was decided on it.
+    #[must_use]
+    pub fn about(&self, act: &Act) -> Option<ReportId> {
+        match act {
+            Act::Shown { report } | Act::Dismissed { report, .. } | Act::Decided { report, .. } => {
+                Some(*report)
+            }
+            Act::Appealed { decision, .. }
+            | Act::Answered { decision, .. }
+            | Act::Lifted { decision, .. } => self.decision(*decision).map(|it| it.report),
+            Act::Appointed { .. } => None,
+        }
+    }
+
     /// Decisions whose appeal waits for an answer, in order.
     pub fn appeals(&self) -> impl Iterator<Item = (&Decision, &Appeal)> {
         let appealed = self.decisions.values();

@@ -39,9 +39,7 @@ impl Moderation {
         match deed {
             Deed::Dismiss(report) => {
                 let about = self.about(report)?;
-                self.write((asked, Some(report)), |book| {
-                    book.dismiss(by(), &about, text(), now)
-                })
+                self.write(asked, |book| book.dismiss(by(), &about, text(), now))
             }
             Deed::Decide(report, kind, target, duration) => {
                 let about = self.about(report)?;
@@ -50,19 +48,19 @@ impl Moderation {
                     target,
                     until_millis: now.after(duration),
                 };
-                self.write((asked, Some(report)), |book| {
+                self.write(asked, |book| {
                     book.decide(by(), &about, (measure.clone(), text()), now)
                 })
             }
-            Deed::Answer(decision, is_upheld) => self.write((asked, None), |book| {
+            Deed::Answer(decision, is_upheld) => self.write(asked, |book| {
                 book.answer(by(), decision, (is_upheld, text()), now)
             }),
             Deed::Lift(decision) => {
-                self.write((asked, None), |book| book.lift(by(), decision, text(), now))
+                self.write(asked, |book| book.lift(by(), decision, text(), now))
             }
-            Deed::Appoint(user, role) => self.write((asked, None), |book| {
-                book.appoint(by(), user.clone(), role, now)
-            }),
+            Deed::Appoint(user, role) => {
+                self.write(asked, |book| book.appoint(by(), user.clone(), role, now))
+            }
         }
     }
 
@@ -84,7 +82,7 @@ impl Moderation {
         if has_appealed(&*self.caught_up()?) {
             return Ok(());
         }
-        let appealed = self.write((None, None), |book| {
+        let appealed = self.write(None, |book| {
             book.appeal(user.clone(), decision, text.to_owned(), now)
         });
         appealed.map(drop)

@@ -36,9 +36,7 @@ fn appoint(
     now: UnixMillis,
 ) -> Result<(), Refusal> {
     let propose = |book: &Book| book.appoint(Actor::Operator, user.clone(), role, now);
-    ledger
-        .write(store, (None, None), propose, |_, _| None)
-        .map(drop)
+    ledger.write(store, None, propose, |_, _| None).map(drop)
 }
 
 /// Gives somebody a moderator's role, or takes it, in the data of a server that is not running. It stands in the

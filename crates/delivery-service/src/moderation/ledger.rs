@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use conclave_protocol::{DeviceId, ReportId, UserId};
+use conclave_protocol::{DeviceId, UserId};
 use conclave_safety::{Book, Chained, Entry, Refused};
 
 use crate::{
@@ -71,7 +71,7 @@ impl Ledger {
     pub(super) fn write(
         &self,
         store: &dyn Store,
-        (asked, decides): (Option<Asked>, Option<ReportId>),
+        asked: Option<Asked>,
         propose: impl Fn(&Book) -> Result<Entry, Refused>,
         tells: impl Fn(&Book, &Entry) -> Option<Told>,
     ) -> Result<(u64, Vec<DeviceId>), Refusal> {
@@ -85,15 +85,17 @@ impl Ledger {
             {
                 return Ok((number, Vec::new()));
             }
-            let (chained, tells) = {
+            let (chained, about, decides, tells) = {
                 let book = self.book();
                 let entry = propose(&book)?;
-                (book.chain().link(&entry), tells(&book, &entry))
+                let (chained, about) = (book.chain().link(&entry), book.about(&entry.act));
+                (chained, about, entry.act.decides(), tells(&book, &entry))
             };
             let tells = tells.as_ref();
             let new = NewAudit {
                 chained: &chained,
                 asked,
+                about,
                 decides,
                 tells: tells.map(|(user, device, notice)| (user, *device, notice)),
             };
@@ -136,7 +138,7 @@ mod tests {
             let propose =
                 |book: &Book| book.appoint(Actor::Operator, user.clone(), role, UnixMillis(1));
             loop {
-                match node.write(&store, (None, None), propose, |_, _| None) {
+                match node.write(&store, None, propose, |_, _| None) {
                     Err(Refusal::Overloaded) => {}
                     written => return written.unwrap().0,
                 }

@@ -41,9 +41,10 @@ use members::{
     what_is_deleted_is_gone_and_the_rest_stays, what_waits_in_an_epoch_is_given_to_who_comes_in,
 };
 use moderation::{
-    a_message_is_reported_once_by_each, open_reports_are_bounded_and_decided_ones_go_in_time,
+    a_message_is_reported_once_by_each, a_request_of_a_moderator_is_known_again,
+    open_reports_are_bounded_and_decided_ones_go_in_time,
     the_audit_log_has_no_gaps_and_tells_whom_it_is_about,
-    what_a_deleted_device_read_its_user_may_report,
+    what_a_deleted_device_read_its_user_may_report, what_was_done_about_a_report_is_found_by_it,
 };
 use people::{
     a_key_package_is_handed_out_once, a_registration_code_lets_one_user_in,
@@ -94,6 +95,8 @@ contract![
     a_message_is_reported_once_by_each,
     open_reports_are_bounded_and_decided_ones_go_in_time,
     the_audit_log_has_no_gaps_and_tells_whom_it_is_about,
+    what_was_done_about_a_report_is_found_by_it,
+    a_request_of_a_moderator_is_known_again,
     what_a_deleted_device_read_its_user_may_report,
 ];
 

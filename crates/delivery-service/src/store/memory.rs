@@ -463,6 +463,10 @@ impl Store for MemoryStore {
         Ok(self.state().requests.get(&(sender, request)).copied())
     }
 
+    fn audit_about(&self, report: ReportId, after: u64, limit: usize) -> Result<Vec<Chained>> {
+        Ok(self.state().moderation.audit_about(report, after, limit))
+    }
+
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>> {
         Ok(self.state().moderation.audit(after, limit))
     }

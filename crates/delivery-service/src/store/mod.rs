@@ -279,6 +279,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What became of an earlier request of a device.
     fn applied(&self, sender: DeviceId, request: RequestId) -> Result<Option<Applied>>;
 
+    /// The first entries about one report after a number.
+    fn audit_about(&self, report: ReportId, after: u64, limit: usize) -> Result<Vec<Chained>>;
+
     /// The first entries of the audit log after a number.
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>>;
 }

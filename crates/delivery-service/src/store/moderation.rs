@@ -70,8 +70,10 @@ pub(crate) struct NewAudit<'a> {
     pub(crate) chained: &'a Chained,
     /// The request by which somebody wanted it.
     pub(crate) asked: Option<Asked>,
-    /// The report that it is a decision on.
-    pub(crate) decides: Option<ReportId>,
+    /// The report that it is about.
+    pub(crate) about: Option<ReportId>,
+    /// Whether it is a decision on that.
+    pub(crate) decides: bool,
     /// Who is told: a user's devices, or one of them.
     pub(crate) tells: Option<(&'a UserId, Option<DeviceId>, &'a Notice)>,
 }

@@ -1,10 +1,10 @@
 //! Reports, and the log of what moderators do.
 
-use conclave_protocol::{ReportId, Sequence, UnixMillis, UserId};
+use conclave_protocol::{ReportId, RequestId, Sequence, UnixMillis, UserId};
 use conclave_safety::{Act, Actor, Chain, Chained, Entry};
 
 use super::{
-    super::{Filed, Mail, NewAudit, NewReport, Notice, Store},
+    super::{Asked, Filed, Mail, NewAudit, NewReport, Notice, Store},
     GROUP, NOW, certify, device, entry, found, register,
 };
 use crate::limits::OPEN_REPORTS_PER_USER_MAX;
@@ -75,7 +75,8 @@ pub(super) fn open_reports_are_bounded_and_decided_ones_go_in_time(store: &dyn S
         let new = NewAudit {
             chained: &chained(chain, 1),
             asked: None,
-            decides: Some(report_id(report)),
+            about: Some(report_id(report)),
+            decides: true,
             tells: None,
         };
         assert_eq!(store.append_audit(&new).unwrap(), Some(vec![]));
@@ -109,7 +110,8 @@ pub(super) fn the_audit_log_has_no_gaps_and_tells_whom_it_is_about(store: &dyn S
     let only = |chained| NewAudit {
         chained,
         asked: None,
-        decides: None,
+        about: None,
+        decides: false,
         tells: None,
     };
     assert_eq!(
@@ -125,12 +127,13 @@ pub(super) fn the_audit_log_has_no_gaps_and_tells_whom_it_is_about(store: &dyn S
         measure: b"measure".to_vec(),
     };
     let told = |chained: &Chained, only| {
-        let (user, decides) = (user(1), None);
+        let user = user(1);
         let tells = Some((&user, only, &notice));
         let new = NewAudit {
             chained,
             asked: None,
-            decides,
+            about: Some(report_id(1)),
+            decides: false,
             tells,
         };
         store.append_audit(&new).unwrap()
@@ -146,6 +149,69 @@ pub(super) fn the_audit_log_has_no_gaps_and_tells_whom_it_is_about(store: &dyn S
     assert_eq!(store.read_mailbox(device(2), 0, 9).unwrap(), []);
     assert_eq!(store.audit(0, 2).unwrap(), [first, second]);
     assert_eq!(store.audit(2, 9).unwrap(), [third]);
+}
+
+pub(super) fn what_was_done_about_a_report_is_found_by_it(store: &dyn Store) {
+    register(store, 1);
+    file(store, 1, 1, &[5]);
+    let mut chain = Chain::default();
+    let mut written = Vec::new();
+    for (at, about) in (1..).zip([Some(1), None, Some(2), Some(1), Some(1)]) {
+        let chained = chained(&mut chain, at);
+        let new = NewAudit {
+            chained: &chained,
+            asked: None,
+            about: about.map(report_id),
+            decides: false,
+            tells: None,
+        };
+        store.append_audit(&new).unwrap().unwrap();
+        written.push(chained);
+    }
+    let of = |number, after, limit| {
+        let found = store.audit_about(report_id(number), after, limit).unwrap();
+        assert!(found.iter().all(|it| written.contains(it)));
+        found.iter().map(|it| it.number).collect::<Vec<_>>()
+    };
+    assert_eq!(of(1, 0, 9), [1, 4, 5]);
+    assert_eq!(of(1, 0, 2), [1, 4]);
+    assert_eq!(of(1, 1, 2), [4, 5]);
+    assert_eq!((of(2, 0, 9), of(3, 0, 9)), (vec![3], vec![]));
+    let open = store.reports(0, 9, false).unwrap();
+    assert_eq!(open.len(), 1, "to look at it decides nothing");
+}
+
+pub(super) fn a_request_of_a_moderator_is_known_again(store: &dyn Store) {
+    register(store, 2);
+    let asked = Asked {
+        device: device(1),
+        request: RequestId::from_bytes([9; 16]),
+        body_hash: [3; 32],
+        at: NOW,
+    };
+    let known = |number| {
+        let found = store.applied(device(number), asked.request).unwrap();
+        found.map(|it| (it.body_hash, it.receipt.sequence.0, it.receipt.accepted))
+    };
+    assert_eq!(known(1), None);
+    let mut chain = Chain::default();
+    let (first, second) = (chained(&mut chain, 1), chained(&mut chain, 2));
+    let write = |chained, asked| {
+        let new = NewAudit {
+            chained,
+            asked,
+            about: None,
+            decides: false,
+            tells: None,
+        };
+        store.append_audit(&new).unwrap()
+    };
+    assert_eq!(write(&second, Some(asked)), None);
+    assert_eq!(known(1), None, "nothing came of it");
+    assert_eq!(write(&first, None), Some(vec![]));
+    assert_eq!(write(&second, Some(asked)), Some(vec![]));
+    assert_eq!(known(1), Some(([3; 32], 2, NOW)));
+    assert_eq!(known(2), None);
 }
 
 pub(super) fn what_a_deleted_device_read_its_user_may_report(store: &dyn Store) {

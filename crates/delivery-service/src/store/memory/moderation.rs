@@ -18,6 +18,8 @@ pub(super) struct Moderation {
     reports: BTreeMap<u64, Kept>,
     last_report: u64,
     audit: Vec<Chained>,
+    /// By report: the numbers of the entries about it.
+    about: BTreeMap<ReportId, Vec<u64>>,
     /// Where devices that are no more were members, by their user.
     former: BTreeMap<(GroupId, UserId), Vec<Range>>,
 }
@@ -98,6 +100,13 @@ impl Moderation {
         later.take(limit).cloned().collect()
     }
 
+    pub(super) fn audit_about(&self, report: ReportId, after: u64, limit: usize) -> Vec<Chained> {
+        let numbers = self.about.get(&report).into_iter().flatten();
+        let later = numbers.filter(|number| **number > after);
+        let entries = later.filter_map(|number| self.audit.iter().find(|it| it.number == *number));
+        entries.take(limit).cloned().collect()
+    }
+
     pub(super) fn forget_user(&mut self, user: &UserId) {
         self.former.retain(|(_, of), _| of != user);
     }
@@ -125,8 +134,12 @@ impl State {
             let key = (asked.device, asked.request);
             self.requests.insert(key, applied);
         }
+        if let Some(report) = new.about {
+            let about = self.moderation.about.entry(report);
+            about.or_default().push(new.chained.number);
+        }
         for kept in self.moderation.reports.values_mut() {
-            kept.is_decided |= new.decides == Some(kept.id);
+            kept.is_decided |= new.decides && new.about == Some(kept.id);
         }
         let Some((user, only, notice)) = new.tells else {
             return Some(Vec::new());

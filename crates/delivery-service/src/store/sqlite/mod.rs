@@ -357,6 +357,10 @@ impl Store for SqliteStore {
         self.read(|db| log::earlier(db, sender, request))
     }
 
+    fn audit_about(&self, report: ReportId, after: u64, limit: usize) -> Result<Vec<Chained>> {
+        self.read(|db| moderation::audit_about(db, report, after, limit))
+    }
+
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Chained>> {
         self.read(|db| moderation::audit(db, after, limit))
     }

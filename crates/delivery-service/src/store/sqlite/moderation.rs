@@ -2,7 +2,7 @@
 
 use conclave_protocol::{DeviceId, GroupId, ReportId, Sequence, UnixMillis, UserId};
 use conclave_safety::Chained;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Filed, NewAudit, NewReport, Range, ReportRow, Result},
@@ -146,9 +146,11 @@ pub(super) fn append_audit(
     if let Some(asked) = &new.asked {
         log::remember(db, asked, new.chained.number)?;
     }
-    if let Some(report) = new.decides {
-        db.prepare_cached("UPDATE report SET is_decided = 1 WHERE report_id = ?1")?
-            .execute([report.as_bytes()])?;
+    if let Some(report) = new.about {
+        db.prepare_cached("INSERT INTO audit_about VALUES (?1, ?2)")?
+            .execute(params![report.as_bytes(), new.chained.number])?;
+        db.prepare_cached("UPDATE report SET is_decided = 1 WHERE report_id = ?1 AND ?2")?
+            .execute(params![report.as_bytes(), new.decides])?;
     }
     let Some((user, only, notice)) = new.tells else {
         return Ok(Some(Vec::new()));
@@ -166,15 +168,33 @@ pub(super) fn audit(db: &Connection, after: u64, limit: usize) -> Result<Vec<Cha
         .prepare_cached(
             "SELECT number, entry, hash FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2",
         )?
-        .query_map(params![after, limit], |row| {
-            Ok(Chained {
-                number: row.get(0)?,
-                entry: row.get(1)?,
-                hash: typed(row, 2)?,
-            })
-        })?
+        .query_map(params![after, limit], chained)?
         .collect::<Result<_, _>>()?;
     Ok(entries)
+}
+
+pub(super) fn audit_about(
+    db: &Connection,
+    report: ReportId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Chained>> {
+    let entries = db
+        .prepare_cached(
+            "SELECT number, entry, hash FROM audit_about JOIN audit USING (number)
+             WHERE report_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+        )?
+        .query_map(params![report.as_bytes(), after, limit], chained)?
+        .collect::<Result<_, _>>()?;
+    Ok(entries)
+}
+
+fn chained(row: &Row<'_>) -> rusqlite::Result<Chained> {
+    Ok(Chained {
+        number: row.get(0)?,
+        entry: row.get(1)?,
+        hash: typed(row, 2)?,
+    })
 }
 
 pub(super) fn stays(

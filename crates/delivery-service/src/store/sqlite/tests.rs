@@ -1,6 +1,7 @@
 //! What only a file has to do.
 
-use conclave_protocol::{Epoch, Sequence};
+use conclave_protocol::{Epoch, ReportId, Sequence, UnixMillis};
+use conclave_safety::{Act, Actor, Chain, Entry as AuditEntry, Measure, MeasureKind, Target};
 
 use super::{
     super::contract::{GROUP, all, device, found},
@@ -78,6 +79,59 @@ fn an_older_database_is_brought_up_to_date() {
     assert_eq!(kept, [3, 0]);
     drop(store);
     SqliteStore::open(&path).unwrap();
+}
+
+/// What moderators did before there was an index of it is found by the report that it is about.
+#[test]
+fn the_audit_log_of_an_older_database_is_found_by_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE audit_about").unwrap();
+    old.pragma_update(None, "user_version", 10).unwrap();
+    let report = ReportId::from_bytes([0xab; 16]);
+    let measure = Measure {
+        kind: MeasureKind::Warning,
+        target: Target {
+            user: "mallory@here".parse().unwrap(),
+            device: None,
+        },
+        until_millis: UnixMillis(1),
+    };
+    let reason = String::from("no");
+    let (decision, other) = (3, ReportId::from_bytes([1; 16]));
+    let mut chain = Chain::default();
+    for act in [
+        Act::Shown { report },
+        Act::Shown { report: other },
+        Act::Decided {
+            report,
+            measure,
+            reason: reason.clone(),
+        },
+        Act::Lifted { decision, reason },
+    ] {
+        let number = chain.entries() + 1;
+        let (at_millis, by) = (UnixMillis(1), Actor::Operator);
+        let chained = chain.link(&AuditEntry {
+            number,
+            at_millis,
+            by,
+            act,
+        });
+        chain.follow(&chained).unwrap();
+        let row = (chained.number, chained.entry, chained.hash);
+        old.execute("INSERT INTO audit VALUES (?, ?, ?)", row)
+            .unwrap();
+    }
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    let numbers = |report| {
+        let found = store.audit_about(report, 0, 9).unwrap();
+        found.iter().map(|it| it.number).collect::<Vec<_>>()
+    };
+    assert_eq!((numbers(report), numbers(other)), (vec![1, 3, 4], vec![2]));
 }
 
 /// The file that the child of the crash test writes to.
