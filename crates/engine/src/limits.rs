@@ -21,17 +21,29 @@ pub(crate) const BEHIND_STEP: u32 = 16;
 /// Bytes of secrets for each message that is put off, between those two.
 pub(crate) const BYTES_A_MESSAGE: usize = 1024;
 
-/// Bytes of an encoding from which on it pays to write less than the whole.
+/// Bytes of a tree's encoding from which on it pays to write less than the whole.
 pub(crate) const WHOLE_BYTES_MAX: usize = 16 * 1024;
 
-/// Patches to one tree. All are applied when a group is loaded, most of them in place.
-pub(crate) const TREE_PATCHES_MAX: u32 = 512;
+/// Bytes of secrets from which on it pays to leave out what is not there.
+pub(crate) const SQUEEZED_BYTES_MIN: usize = 512;
+
+/// Patches to one tree. Each is a row to be read when a group is loaded, some 10 us.
+pub(crate) const TREE_PATCHES_MAX: u32 = 2048;
 
 /// Bytes that squeezed secrets may expand to: 100,000 members of whom everybody has spoken take some 13 MB.
 pub(crate) const SECRETS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Threads that check KeyPackages: a device has other things to do too.
+/// Threads that check signatures: a device has other things to do too.
 pub(crate) const THREADS_MAX: usize = 8;
 
 /// KeyPackages for which a thread is worth its while: some 5 ms.
 pub(crate) const PACKAGES_PER_THREAD_MIN: usize = 32;
+
+/// Certificates for which one is: some 3 ms.
+pub(crate) const CERTIFICATES_PER_THREAD_MIN: usize = 64;
+
+/// Members of a group from which on it pays to keep whose certificates were verified: some 12 ms.
+pub(crate) const MEMBERS_KEPT_MIN: usize = 256;
+
+/// Certificates that are kept as verified, in each of 256 rows: those of 131,072 devices, in 4 MiB.
+pub(crate) const VERIFIED_PER_ROW_MAX: usize = 512;

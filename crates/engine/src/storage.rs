@@ -6,18 +6,22 @@
 //! where it ends, so no two keys of a kind run into each other.
 //!
 //! What is large is not written as a whole each time: of a tree, what has changed ([`tree`]); of the
-//! secrets of messages, what is there ([`squeeze`]).
+//! secrets of messages, also those of a Commit that is pending, what is there ([`squeeze`]).
 
+mod number;
 mod overlay;
-mod patch;
+mod pieces;
+mod splices;
 mod squeeze;
 mod tree;
+mod verified;
 
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 
 pub(crate) use self::{
     overlay::{Overlay, StorageError},
     tree::StoredTree,
+    verified::Hash,
 };
 
 /// The kinds of entity. The numbers are on disk: never reuse one.
@@ -44,7 +48,9 @@ pub(crate) enum Kind {
     KeyPackage = 18,
     Psk = 19,
     Lease = 20,
-    TreePatch = 21,
+    TreeSplices = 21,
+    TreePatch = 22,
+    Verified = 23,
 }
 
 type Stored = Result<(), StorageError>;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{Kind, Stored, StoredTree, squeeze};
 use crate::{
     EngineError, codec,
-    limits::{SECRETS_BYTES_MAX, WHOLE_BYTES_MAX},
+    limits::{SECRETS_BYTES_MAX, SQUEEZED_BYTES_MIN},
     state::{State, StateError, WriteSet},
 };
 
@@ -126,10 +126,10 @@ impl<'a> Overlay<'a> {
         if kind == Kind::Tree {
             return self.put_tree(key, value);
         }
+        if is_squeezed(kind) && value.len() > SQUEEZED_BYTES_MIN {
+            value = squeeze::squeeze(&Zeroizing::new(value));
+        }
         if kind == Kind::MessageSecrets {
-            if value.len() > WHOLE_BYTES_MAX {
-                value = squeeze::squeeze(&Zeroizing::new(value));
-            }
             self.secrets_bytes.set(value.len());
         }
         self.writes.borrow_mut().put(key, value);
@@ -142,14 +142,15 @@ impl<'a> Overlay<'a> {
         key: &impl Serialize,
     ) -> Result<Option<E>, StorageError> {
         let key = self.key(kind, key)?;
-        let value = match kind {
-            Kind::Tree => self.read_tree(&key)?.map(Zeroizing::new),
-            Kind::MessageSecrets => self.read_secrets(&key)?,
-            _ => self.read(&key)?,
+        let decode = |value: &[u8]| codec::decode(value).map_err(|_| self.corrupt());
+        if kind == Kind::Tree {
+            return self.read_tree(&key, decode);
+        }
+        let value = match is_squeezed(kind) {
+            true => self.read_secrets(&key)?,
+            false => self.read(&key)?,
         };
-        value
-            .map(|value| codec::decode(&value).map_err(|_| self.corrupt()))
-            .transpose()
+        value.map(|value| decode(&value)).transpose()
     }
 
     fn read_secrets(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
@@ -230,4 +231,9 @@ impl<'a> Overlay<'a> {
         self.failure.set(Some(EngineError::Corrupt));
         StorageError
     }
+}
+
+/// Whether what is not there is left out where there is much of it.
+fn is_squeezed(kind: Kind) -> bool {
+    matches!(kind, Kind::MessageSecrets | Kind::GroupState)
 }

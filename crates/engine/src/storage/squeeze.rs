@@ -3,7 +3,7 @@
 
 use zeroize::Zeroizing;
 
-use super::patch::{push_number, take_number};
+use super::number::{push_number, take_number};
 
 /// What MessagePack never begins with: a squeezed text does.
 const MARK: u8 = 0xc1;
