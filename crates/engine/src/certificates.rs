@@ -20,11 +20,19 @@ pub(crate) fn credential(certificate: &DeviceCertificate) -> Credential {
 
 /// Checks a leaf that this device has not seen before, whatever the time, and says whose it is.
 pub(crate) fn verify_leaf(leaf: &LeafNode) -> Result<DeviceCertificate, EngineError> {
+    verify_leaf_by(leaf, DeviceCertificate::from_bytes)
+}
+
+/// The same, where its certificate is read by `read`.
+pub(crate) fn verify_leaf_by(
+    leaf: &LeafNode,
+    read: fn(&[u8]) -> Result<DeviceCertificate, CertificateError>,
+) -> Result<DeviceCertificate, EngineError> {
     let credential = leaf.credential();
     if credential.credential_type() != CredentialType::Other(CREDENTIAL_TYPE) {
         return Err(RuleViolation::CredentialType.into());
     }
-    let certificate = DeviceCertificate::from_bytes(credential.serialized_content())?;
+    let certificate = read(credential.serialized_content())?;
     // RFC 9420 §5.3.1: the credential has to be for the key that the leaf signs with.
     if certificate.claims().signature_key.as_bytes() != leaf.signature_key().as_slice() {
         return Err(CertificateError::OtherKey.into());

@@ -26,6 +26,7 @@ mod seal;
 mod state;
 mod storage;
 mod types;
+mod vetting;
 
 pub use device::Device;
 pub use engine::Engine;

@@ -64,12 +64,13 @@ impl Tx<'_> {
         key: &VerifyingKey,
         met: &mut Met,
     ) -> Result<(), ClientError> {
-        if self.is_identity_key(user, key)? {
-            self.sql
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO contacts (user, identity_key) VALUES (?, ?)",
-                )?
-                .execute((user.as_str(), key.as_bytes()))?;
+        let known = self.contact(user)?;
+        if self.counts(user, key, known.as_ref()) {
+            if known.is_none() {
+                self.sql
+                    .prepare_cached("INSERT INTO contacts (user, identity_key) VALUES (?, ?)")?
+                    .execute((user.as_str(), key.as_bytes()))?;
+            }
             return Ok(());
         }
         met.changed.push(user.clone());
@@ -90,12 +91,15 @@ impl Tx<'_> {
         user: &UserId,
         key: &VerifyingKey,
     ) -> Result<bool, ClientError> {
+        Ok(self.counts(user, key, self.contact(user)?.as_ref()))
+    }
+
+    fn counts(&self, user: &UserId, key: &VerifyingKey, known: Option<&Contact>) -> bool {
         let own = self.own_certificate();
         if *user == own.address().user {
-            return Ok(key == own.identity_key());
+            return key == own.identity_key();
         }
-        let known = self.contact(user)?;
-        Ok(known.is_none_or(|known| known.key == key.as_bytes()))
+        known.is_none_or(|known| known.key == key.as_bytes())
     }
 
     /// The users who appeared under another identity key than the one that counts.

@@ -130,11 +130,11 @@ impl Tx<'_> {
                 return Ok(changed == Some(key));
             }
         }
-        if !self.is_identity_key(&address.user, certificate.identity_key())? {
+        let Some(list) = self.device_list(&address.user)? else {
             return Ok(true);
-        }
-        let list = self.device_list(&address.user)?;
-        Ok(list.is_none_or(|list| list.names(certificate)))
+        };
+        let is_theirs = self.is_identity_key(&address.user, certificate.identity_key())?;
+        Ok(!is_theirs || list.names(certificate))
     }
 
     /// This user's devices, this one among them, as they will be once the service has all changes.

@@ -5,7 +5,7 @@
 //! its company came in: it holds all of it against the lists that it knows, asks for newer ones where
 //! somebody is not named, and puts out whoever is not named then either.
 
-use conclave_engine::Change;
+use conclave_engine::{Change, Member};
 use conclave_protocol::{DeviceCertificate, GroupId, UnixMillis, UserId};
 use conclave_rpc::v1;
 
@@ -16,7 +16,17 @@ impl Tx<'_> {
     /// Notes that a group that was just joined has devices which the lists that are known here do
     /// not name, where it has.
     pub(super) fn look_for_unlisted(&self, group: GroupId) -> Result<(), ClientError> {
-        let is_any = !self.unlisted_in(group)?.is_empty();
+        let roster = self.engine.roster(self, group)?;
+        self.look_for_unlisted_among(roster, group)
+    }
+
+    /// The same, where it is known who is there.
+    pub(super) fn look_for_unlisted_among(
+        &self,
+        roster: Vec<Member>,
+        group: GroupId,
+    ) -> Result<(), ClientError> {
+        let is_any = !self.unlisted_among(roster)?.is_empty();
         if is_any && !self.is_queued(group, &Intent::RemoveUnlisted)? {
             self.enqueue(group, &Intent::RemoveUnlisted)?;
         }
@@ -50,11 +60,15 @@ impl Tx<'_> {
         Ok(distinct(unlisted.map(|it| it.address().user.clone())))
     }
 
-    /// This device is left out: should it be revoked, that is for others to do.
     fn unlisted_in(&self, group: GroupId) -> Result<Vec<DeviceCertificate>, ClientError> {
+        self.unlisted_among(self.engine.roster(self, group)?)
+    }
+
+    /// This device is left out: should it be revoked, that is for others to do.
+    fn unlisted_among(&self, roster: Vec<Member>) -> Result<Vec<DeviceCertificate>, ClientError> {
         let own = self.own_certificate().address().device;
         let mut unlisted = Vec::new();
-        for member in self.engine.roster(self, group)? {
+        for member in roster {
             let certificate = member.certificate;
             if certificate.address().device != own && !self.is_listed(&certificate)? {
                 unlisted.push(certificate);

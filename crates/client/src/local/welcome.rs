@@ -100,7 +100,7 @@ impl Tx<'_> {
         })?;
         self.take_name(id)?;
         self.begin_stay(id, cursor, &joined.added_by.user)?;
-        self.look_for_unlisted(id)?;
+        self.look_for_unlisted_among(joined.roster, id)?;
         self.await_absent(id)?;
         let entry = Entry {
             group: id,

@@ -12,7 +12,8 @@ use openmls::prelude::{
 
 use super::{Engine, Provider, delete, encode, epoch_of, join::parse_tree, load, mls_group_id};
 use crate::{
-    Effects, EngineError, Opening, PreparedCommit, State, certificates, profile, types::External,
+    Effects, EngineError, Opening, PreparedCommit, State, profile, types::External,
+    vetting::Vetting,
 };
 
 impl Engine {
@@ -56,10 +57,13 @@ impl Engine {
                 delete(provider, &mut older)?;
             }
             provider.begin_lease(group)?;
-            let (group, messages) = self.join_from_outside(provider, external)?;
+            let vetting = Vetting::of(provider, &external.tree)?;
+            let (made, vetted) = vetting.beside(|| self.join_from_outside(provider, external));
+            let (group, messages) = made?;
             for (_, leaf) in group.treesync().full_leaves() {
-                certificates::verify_leaf(leaf)?;
+                vetted.verify_leaf(provider, leaf)?;
             }
+            vetted.keep(provider)?;
             let (commit, _, group_info) = messages.into_messages();
             let group_info = group_info.ok_or(EngineError::Internal("no GroupInfo was made"))?;
             let epoch = epoch_of(&group).0.saturating_sub(1);

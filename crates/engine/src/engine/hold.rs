@@ -90,12 +90,22 @@ impl Provider<'_> {
     }
 
     /// A group was made, or takes the place of an older one: whoever has that loaded is to notice.
-    pub(super) fn begin_lease(&self, group: GroupId) -> Result<(), EngineError> {
-        if self.loaded.is_some() || self.lease(group)?.is_some() {
-            let lease = self.new_lease()?;
-            self.put_lease(group, Some(lease))?;
+    pub(super) fn begin_lease(&self, group: GroupId) -> Result<Option<Lease>, EngineError> {
+        if self.loaded.is_none() && self.lease(group)?.is_none() {
+            return Ok(None);
         }
-        Ok(())
+        let lease = Some(self.new_lease()?);
+        self.put_lease(group, lease)?;
+        Ok(lease)
+    }
+
+    /// A group that was made here, with all that is written of it, stays loaded. Where that is not applied,
+    /// the state has another lease.
+    pub(super) fn keep_made(&self, id: GroupId, group: MlsGroup, lease: Option<Lease>) {
+        let mut loaded = Loaded::new(group, lease, None);
+        loaded.secrets_written(self.storage.secrets_bytes());
+        loaded.is_touched = true;
+        self.shelve(id, loaded);
     }
 
     /// A group was deleted.

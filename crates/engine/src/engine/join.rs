@@ -13,8 +13,10 @@ use super::{Engine, Provider, epoch_of, make_room};
 use crate::{
     Effects, EngineError, JoinedGroup, Member, State,
     certificates::{self, Roster},
+    loaded::Lease,
     profile,
     storage::StorageError,
+    vetting::{Vetted, Vetting},
 };
 
 impl Engine {
@@ -36,20 +38,34 @@ impl Engine {
         let welcome = parse_welcome(welcome)?;
         let ratchet_tree = parse_tree(ratchet_tree)?;
         self.transact(state, |provider| {
-            let staged = stage(provider, welcome, ratchet_tree)?;
-            let sender = staged.welcome_sender_index();
+            let Staged {
+                welcome,
+                vetted,
+                lease,
+            } = stage(provider, welcome, ratchet_tree)?;
+            let sender = welcome.welcome_sender_index();
             // What this writes is dropped where a check below fails.
-            let group = staged.into_group(provider).map_err(refused)?;
-            inspect(&group, sender)
+            let group = welcome.into_group(provider).map_err(refused)?;
+            let joined = inspect(provider, &group, sender, &vetted)?;
+            vetted.keep(provider)?;
+            provider.keep_made(joined.group, group, lease);
+            Ok(joined)
         })
     }
+}
+
+/// A group that OpenMLS would join, and what is known of its members' certificates.
+struct Staged {
+    welcome: StagedWelcome,
+    vetted: Vetted,
+    lease: Option<Lease>,
 }
 
 fn stage(
     provider: &Provider<'_>,
     welcome: Welcome,
     ratchet_tree: RatchetTreeIn,
-) -> Result<StagedWelcome, EngineError> {
+) -> Result<Staged, EngineError> {
     let builder = StagedWelcome::build_from_welcome(provider, &profile::join_config(), welcome)
         .map_err(refused)?;
     // Before the tree is looked at, so that a group of later rules is named as that. The signature
@@ -61,20 +77,30 @@ fn stage(
     profile::check_group_context(context)?;
     let group = group_id(context.group_id().as_slice())?;
     make_room(provider, group)?;
-    provider.begin_lease(group)?;
-    builder
+    let lease = provider.begin_lease(group)?;
+    let vetting = Vetting::of(provider, &ratchet_tree)?;
+    let builder = builder
         .with_ratchet_tree(ratchet_tree)
-        .skip_lifetime_validation()
-        .build()
-        .map_err(refused)
+        .skip_lifetime_validation();
+    let (welcome, vetted) = vetting.beside(|| builder.build().map_err(refused));
+    Ok(Staged {
+        welcome: welcome?,
+        vetted,
+        lease,
+    })
 }
 
 /// Checks what OpenMLS leaves to the application, and says what was joined.
-fn inspect(group: &MlsGroup, sender: LeafNodeIndex) -> Result<JoinedGroup, EngineError> {
+fn inspect(
+    provider: &Provider<'_>,
+    group: &MlsGroup,
+    sender: LeafNodeIndex,
+    vetted: &Vetted,
+) -> Result<JoinedGroup, EngineError> {
     let mut devices = Roster::default();
     let mut roster = Vec::new();
     for (leaf_index, leaf) in group.treesync().full_leaves() {
-        let certificate = certificates::verify_leaf(leaf)?;
+        let certificate = vetted.verify_leaf(provider, leaf)?;
         devices.admit(&certificate)?;
         roster.push(Member::from((leaf_index, certificate)));
     }

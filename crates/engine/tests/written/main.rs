@@ -13,7 +13,10 @@
 mod common;
 mod party;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use conclave_engine::{Change, EngineError, Processed};
 use proptest::prelude::*;
@@ -22,6 +25,12 @@ use crate::party::{GROUP, Party, group_of, now};
 
 /// Bytes that may be written for one message, amortised.
 const BYTES_A_MESSAGE_MAX: usize = 4096;
+
+/// Bytes that a Commit with a path may write, where the tree is not written whole.
+const BYTES_A_COMMIT_MAX: usize = 6144;
+
+/// Commits of one run.
+const COMMITS: usize = 16;
 
 /// Messages of one run: several times as many as are put off.
 const MESSAGES: usize = 1000;
@@ -63,21 +72,28 @@ fn measure(members: usize) -> [Duration; 2] {
     }
     let sent = (alice.written - alice_before) / MESSAGES;
     let received = (bob.written - bob_before) / MESSAGES;
-    let before = bob.written;
-    for _ in 0..16 {
+    let mut commits = Vec::new();
+    for _ in 0..COMMITS {
         let commit = alice.commit(Change::update());
+        let before = bob.written;
         bob.read(&commit.commit).unwrap();
+        commits.push(bob.written - before);
     }
-    let commit = (bob.written - before) / 16;
+    commits.sort_unstable();
+    let (commit, mean) = (
+        commits[COMMITS / 2],
+        commits.iter().sum::<usize>() / COMMITS,
+    );
     sends.sort_unstable();
     reads.sort_unstable();
     let times = [sends[MESSAGES / 2], reads[MESSAGES / 2]];
     println!(
         "{members} members: bytes written for a message sent {sent}, received {received}, \
-         for a Commit received {commit}; {:?} to send, {:?} to receive",
+         for a Commit received {commit} (median; mean {mean}); {:?} to send, {:?} to receive",
         times[0], times[1]
     );
     assert!(sent <= BYTES_A_MESSAGE_MAX && received <= BYTES_A_MESSAGE_MAX);
+    assert!(commit <= BYTES_A_COMMIT_MAX);
     times
 }
 
@@ -133,6 +149,98 @@ fn a_reader_who_dies_every_day_never_falls_too_far_behind_anybody() {
             alice.home.restart();
         }
     });
+}
+
+#[test]
+fn whose_certificates_were_verified_is_kept() {
+    on_large_stack(|| {
+        let [mut alice, _] = group_of(300);
+        let mut carol = Party::new(1000);
+        let commit = alice.commit(Change::add(vec![carol.key_package()]));
+        carol.join(&alice, &commit);
+        let kept = carol.verified();
+        let certificates = kept.iter().map(|row| row.len() / 32).sum::<usize>();
+        assert_eq!(certificates, 301);
+
+        let commit = alice.commit(Change::remove(vec![carol.device()]));
+        carol.read(&commit.commit).unwrap();
+        carol.home.restart();
+        let commit = alice.commit(Change::add(vec![carol.key_package()]));
+        carol.join(&alice, &commit);
+        // Who is verified anew would be kept anew.
+        assert_eq!(carol.verified(), kept);
+    });
+}
+
+/// Something that changes a large group: by whom, and whom it is about.
+#[derive(Debug, Clone)]
+enum Turn {
+    Renew(usize),
+    Add(usize, usize),
+    Remove(usize, prop::sample::Index),
+    /// A program ends, and goes on with what is stored.
+    End(usize),
+}
+
+/// Those of a large group who are there and commit; the others only have leaves.
+const COMMITTERS: usize = 4;
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let who = 0..COMMITTERS;
+    prop_oneof![
+        6 => who.clone().prop_map(Turn::Renew),
+        2 => (who.clone(), 1..20_usize).prop_map(|(by, count)| Turn::Add(by, count)),
+        2 => (who.clone(), any::<prop::sample::Index>()).prop_map(|(by, whom)| Turn::Remove(by, whom)),
+        1 => who.prop_map(Turn::End),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..Default::default() })]
+
+    // With several programs, all of them patch what they have in memory or have loaded.
+    #[test]
+    fn what_is_stored_of_a_large_group_is_what_is_in_memory(turns in prop::collection::vec(turn(), 1..24)) {
+        on_large_stack(move || {
+            let mut all = party::all_of(COMMITTERS);
+            let mut others: Vec<Party> = Vec::new();
+            grow(&mut all, &mut others, 0, 45);
+            for turn in turns {
+                match turn {
+                    Turn::Renew(by) => commit(&mut all, by, Change::update()),
+                    Turn::Add(by, count) => grow(&mut all, &mut others, by, count),
+                    Turn::Remove(by, whom) => {
+                        let gone = others.swap_remove(whom.index(others.len()));
+                        commit(&mut all, by, Change::remove(vec![gone.device()]));
+                    }
+                    Turn::End(who) => all[who].home.restart(),
+                }
+                let epoch = all[0].epoch(&all[0].home);
+                for party in &all {
+                    assert!(party.epoch(&party.home) == epoch);
+                    assert!(party.epoch(&party.home.state) == epoch);
+                }
+            }
+        });
+    }
+}
+
+fn grow(all: &mut [Party], others: &mut Vec<Party>, by: usize, count: usize) {
+    static NUMBER: AtomicUsize = AtomicUsize::new(1000);
+    let number = NUMBER.fetch_add(count, Ordering::Relaxed);
+    let mut more: Vec<Party> = (number..number + count).map(Party::new).collect();
+    let adds = more.iter_mut().map(Party::key_package).collect();
+    others.append(&mut more);
+    commit(all, by, Change::add(adds));
+}
+
+fn commit(all: &mut [Party], by: usize, change: Change) {
+    let commit = all[by].commit(change);
+    for (number, party) in all.iter_mut().enumerate() {
+        if number != by {
+            party.read(&commit.commit).unwrap();
+        }
+    }
 }
 
 /// Something that happens between Alice, who sends, and Bob.

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use conclave_engine::{
     Change, Device, Effects, Engine, EngineError, KeyPackage, MemoryState, PreparedCommit,
-    Processed, WriteSet,
+    Processed, State, WriteSet,
 };
 use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules, SigningKey,
@@ -57,7 +57,7 @@ pub(crate) fn all_of(members: usize) -> Vec<Party> {
 }
 
 impl Party {
-    fn new(number: usize) -> Self {
+    pub(crate) fn new(number: usize) -> Self {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
         let key = SigningKey::from_seed(&seed);
@@ -87,16 +87,39 @@ impl Party {
         founder
     }
 
-    fn key_package(&mut self) -> KeyPackage {
+    pub(crate) fn key_package(&mut self) -> KeyPackage {
         let made = self.engine.key_packages(&MemoryState::default(), 1, now());
         let made = self.take(made.unwrap());
         KeyPackage::from_bytes(&made[0], now()).unwrap()
     }
 
-    fn join(&mut self, by: &Self, commit: &PreparedCommit) {
+    pub(crate) fn join(&mut self, by: &Self, commit: &PreparedCommit) {
         let welcome = commit.welcome.as_ref().unwrap();
         let joined = self.engine.join(&self.home, welcome, &by.tree()).unwrap();
         self.take(joined);
+    }
+
+    pub(crate) fn device(&self) -> DeviceId {
+        self.engine.device().address().device
+    }
+
+    /// Which certificates it knows to be signed, by their hashes.
+    pub(crate) fn verified(&self) -> Vec<Vec<u8>> {
+        const KIND: u8 = 23;
+        let rows = self.home.state.iter().filter(|(key, _)| key[0] == KIND);
+        rows.map(|(_, row)| row.to_vec()).collect()
+    }
+
+    /// What all members of an epoch have alike, and who they are: as it is in memory, or as it would be if
+    /// it were loaded now.
+    pub(crate) fn epoch(&self, state: &dyn State) -> (Vec<u8>, Vec<u8>, Vec<u8>, usize) {
+        let engine = &self.engine;
+        (
+            engine.ratchet_tree(state, GROUP).unwrap(),
+            engine.epoch_authenticator(state, GROUP).unwrap(),
+            engine.export(state, GROUP, "test", b"").unwrap().to_vec(),
+            engine.roster(state, GROUP).unwrap().len(),
+        )
     }
 
     pub(crate) fn tree(&self) -> Vec<u8> {

@@ -73,12 +73,24 @@ fn a_bad_certificate_does_not_get_in_by_an_add() {
 
 #[test]
 fn a_forged_leaf_in_the_tree_is_not_joined() {
+    // Many are verified on several threads.
+    for others in [0, 80] {
+        refuse_a_forged_leaf_among(others);
+    }
+}
+
+fn refuse_a_forged_leaf_among(others: u8) {
     let (mut alice, _) = alice_and_bob();
+    let others: Vec<_> = (10..10 + others)
+        .map(|device| claims("z@y", device, 9))
+        .map(|other| raw_key_package(&other.key(), other.credential()))
+        .collect();
     let mallory = raw_key_package(&claims("x@y", 8, 8).key(), forged(claims("x@y", 8, 8)));
     let mut carol = Party::new(CAROL);
     let carols = carol.key_package().into_inner();
     let (welcome, tree) = alice.raw(|provider, group, signer| {
-        group.add_members(provider, signer, &[mallory]).unwrap();
+        let adds = [&[mallory], others.as_slice()].concat();
+        group.add_members(provider, signer, &adds).unwrap();
         group.merge_pending_commit(provider).unwrap();
         let (_, welcome, _) = group.add_members(provider, signer, &[carols]).unwrap();
         group.merge_pending_commit(provider).unwrap();
