@@ -2,7 +2,8 @@
 //! Windows) as the keeper of a home's passphrase.
 //!
 //! A home whose passphrase is kept there has a small file beside its database that says under which
-//! name. The passphrase is a random one, which nobody ever sees.
+//! name: of two names, a line each, while one passphrase takes the other's place. The passphrase is a random
+//! one, which nobody ever sees.
 
 use std::{
     fs,
@@ -27,49 +28,60 @@ const OTHERWISE: &str = "--passphrase-file FILE gives another passphrase";
 
 /// The passphrase that the keyring has for a home; `None` where none of its is kept there.
 pub(crate) fn passphrase_of(home: &Home) -> anyhow::Result<Option<Passphrase>> {
-    let Some(name) = name_of(home)? else {
-        return Ok(None);
-    };
-    let text = entry(&name)?.get_password().map_err(|error| {
-        anyhow!(error).context(format!(
-            "this home's passphrase is in the system's keyring, as {name:?} of {SERVICE:?}, and \
-             can't be had from there; {OTHERWISE}"
-        ))
-    })?;
-    Ok(Some(Zeroizing::new(text).try_into()?))
+    let mut names = names_of(home)?;
+    let last = names.pop();
+    // Of two, the home takes one: a program died before it could say which.
+    for name in names {
+        if let Ok(passphrase) = kept_as(&name)
+            && home.clone().locked_by(passphrase.clone()).opens()?
+        {
+            return Ok(Some(passphrase));
+        }
+    }
+    last.map(|name| kept_as(&name)).transpose()
 }
 
 /// Gives the home a new passphrase, which the keyring keeps.
 ///
-/// The keyring has it, and the file its name, before the home takes it. A program that dies between the two
-/// leaves a home that opens by the passphrase that it had, which has to be given then.
+/// Before the home takes it, the keyring has it and the file its name, beside that of the passphrase before. So a
+/// program that dies on the way leaves a home that opens; where the passphrase before is nobody's but a
+/// person's, it has to be given then.
 pub(crate) fn keep(home: &Home) -> anyhow::Result<()> {
-    let before = name_of(home)?;
+    let before = names_of(home)?;
     let passphrase = Passphrase::random();
     let name = new_name(home);
     entry(&name)?
         .set_password(passphrase.reveal())
         .context("the system's keyring does not take it")?;
-    let kept = write_name(home, &name).and_then(|()| Ok(home.set_passphrase(Some(&passphrase))?));
+    let both: Vec<&str> = before.iter().chain([&name]).map(String::as_str).collect();
+    let kept = write_names(home, &both).and_then(|()| Ok(home.set_passphrase(Some(&passphrase))?));
     if let Err(error) = kept {
         forget_entry(&name);
-        match before {
-            Some(before) => write_name(home, &before)?,
-            None => remove_file(home)?,
-        }
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        write_names(home, &before)?;
         return Err(error);
     }
-    before.as_deref().map(forget_entry);
+    write_names(home, &[&name])?;
+    before.iter().for_each(|name| forget_entry(name));
     Ok(())
 }
 
 /// Forgets what the keyring has for a home, once the home opens by something else.
 pub(crate) fn forget(home: &Home) -> anyhow::Result<()> {
-    if let Some(name) = name_of(home)? {
-        remove_file(home)?;
-        forget_entry(&name);
-    }
+    let names = names_of(home)?;
+    write_names(home, &[])?;
+    names.iter().for_each(|name| forget_entry(name));
     Ok(())
+}
+
+fn kept_as(name: &str) -> anyhow::Result<Passphrase> {
+    let text = entry(name)?.get_password().map_err(|error| {
+        anyhow!(error).context(format!(
+            "this home's passphrase is in the system's keyring, as {name:?} of {SERVICE:?}, and \
+             can't be had from there; {OTHERWISE}"
+        ))
+    })?;
+    Ok(Zeroizing::new(text).try_into()?)
 }
 
 fn entry(name: &str) -> anyhow::Result<Entry> {
@@ -99,33 +111,31 @@ fn path(home: &Home) -> PathBuf {
     home.folder().join(FILE)
 }
 
-fn name_of(home: &Home) -> anyhow::Result<Option<String>> {
+fn names_of(home: &Home) -> anyhow::Result<Vec<String>> {
     match fs::read_to_string(path(home)) {
-        Ok(name) => Ok(Some(name.trim_end().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(names) => Ok(names.lines().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(cant(error, &path(home))),
     }
 }
 
-/// Writes the name durably, in one step, and for nobody else's eyes.
-fn write_name(home: &Home, name: &str) -> anyhow::Result<()> {
+/// Writes the names durably, in one step, and for nobody else's eyes; no file where there are none.
+fn write_names(home: &Home, names: &[&str]) -> anyhow::Result<()> {
     let path = path(home);
     let write = || {
+        if names.is_empty() {
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
         let mut file = NamedTempFile::new_in(home.folder())?;
-        writeln!(file, "{name}")?;
+        writeln!(file, "{}", names.join("\n"))?;
         file.as_file().sync_all()?;
         file.persist(&path)?;
-        io::Result::Ok(())
+        Ok(())
     };
     write().map_err(|error| cant(error, &path))
-}
-
-fn remove_file(home: &Home) -> anyhow::Result<()> {
-    let path = path(home);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cant(error, &path)),
-        _ => Ok(()),
-    }
 }
 
 fn cant(error: io::Error, path: &Path) -> anyhow::Error {

@@ -178,9 +178,12 @@ fn a_home_opens_for_whoever_is_logged_in() {
     session.log_in();
     session.says(&home, &["whoami"]);
 
-    // Another one is kept in its place, and one of one's own needs no keyring.
+    // Another one is kept in its place.
     session.says(&home, &["passphrase", "keyring"]);
     session.says(&home, &["whoami"]);
+    opens_by_either_of_two_names(&session, &folder.path().join("bob"), &home, &server);
+
+    // One of one's own needs no keyring.
     let own = folder.path().join("own");
     fs::write(&own, "sesame").unwrap();
     let own = own.to_str().unwrap();
@@ -191,4 +194,25 @@ fn a_home_opens_for_whoever_is_logged_in() {
     let refused = ["--passphrase-file", own, "passphrase", "keyring"];
     complains(&session.run(&home, &refused), &["keyring"]);
     session.says(&home, &["--passphrase-file", own, "whoami"]);
+}
+
+/// As a program leaves it that dies while another passphrase takes a home's place in the keyring.
+fn opens_by_either_of_two_names(session: &Session, bob: &Path, alice: &Path, server: &Server) {
+    session.says(bob, &["register", "bob", "--server", &server.url]);
+    session.says(bob, &["passphrase", "keyring"]);
+    let file = alice.join("client.keyring");
+    let own = fs::read_to_string(&file).unwrap();
+    let others = fs::read_to_string(bob.join("client.keyring")).unwrap();
+    for names in [
+        format!("{own}{others}"),
+        format!("{others}{own}"),
+        format!("gone\n{own}"),
+    ] {
+        fs::write(&file, names).unwrap();
+        session.says(alice, &["whoami"]);
+    }
+    // The next one takes the place of both.
+    session.says(alice, &["passphrase", "keyring"]);
+    session.says(alice, &["whoami"]);
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1);
 }

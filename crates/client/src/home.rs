@@ -101,6 +101,16 @@ impl Home {
         })
     }
 
+    /// Whether it opens by the passphrase that it was given, or without one. Finding out takes as long as opening it.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRegistered`] where there is no home, [`ClientError::LockDamaged`],
+    /// [`ClientError::NewerHome`], [`ClientError::Io`].
+    pub fn opens(&self) -> Result<bool, ClientError> {
+        let lock = Lock::read(&self.folder)?.ok_or(ClientError::NotRegistered)?;
+        lock.opens_by(self.passphrase())
+    }
+
     /// Gives the home another passphrase, or none. What is stored is not written anew: the key that
     /// it is encrypted with stays, and is sealed under the new passphrase. So whoever has an older
     /// copy of the folder and its passphrase can read a newer copy too.

@@ -165,6 +165,16 @@ impl Lock {
         Ok(super::files::sync_folder(folder)?)
     }
 
+    /// Whether this opens it: a passphrase, or none.
+    pub(crate) fn opens_by(&self, passphrase: Option<&Passphrase>) -> Result<bool, ClientError> {
+        use ClientError::{Locked, NotLocked, WrongPassphrase};
+        match self.open(passphrase) {
+            Ok(_) => Ok(true),
+            Err(WrongPassphrase | Locked | NotLocked) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a passphrase opens it.
     pub(crate) fn takes_passphrase(&self) -> bool {
         matches!(self.0, Kind::ByPassphrase(_))
