@@ -3,6 +3,7 @@
 //! [`Scene`] is a group for followers, in which nobody has a secret. [`Members`] is one with a few
 //! real members in it, each of another implementation. Both have all their nodes filled.
 
+pub mod bare;
 pub mod full_tree;
 pub mod peers;
 pub mod report;

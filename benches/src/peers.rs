@@ -73,6 +73,12 @@ pub trait Device {
 
     /// How many bytes were handed to the storage since this was asked last.
     fn written(&mut self) -> u64;
+
+    /// Whether they are counted; otherwise two states of the storage are compared, which takes long, and what was
+    /// written twice in between counts once.
+    fn counts_writes(&self) -> bool {
+        true
+    }
 }
 
 /// What those who are added need, and what the others get.

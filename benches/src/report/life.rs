@@ -1,7 +1,10 @@
 //! The life of a group that was made by adding everybody at once, as each implementation does it.
 
 use super::{Allocated, Row, Time, timed};
-use crate::peers::{Device, Invitation, MESSAGE_BYTES, Peer};
+use crate::{
+    bare::Bare,
+    peers::{Device, Invitation, MESSAGE_BYTES, Peer},
+};
 
 /// How many of the members that are added are real devices of their own, which then take part.
 const READERS_MAX: u32 = 3;
@@ -15,8 +18,12 @@ fn tries(size: u32) -> usize {
     }
 }
 
-/// Messages that are sent and received.
-const MESSAGES: usize = 200;
+/// How often somebody writes.
+const BURSTS: usize = 10;
+
+/// Messages that one writes before the next one does: who has just begun finds nothing of its own in the
+/// processor's caches.
+const MESSAGES_PER_BURST: usize = 20;
 
 /// A group of one implementation, and what was measured of it.
 struct Life {
@@ -46,16 +53,22 @@ pub(super) fn rows(size: u32, allocated: Allocated) -> anyhow::Result<Vec<Row>> 
             life.add_and_remove()?;
         }
     }
-    for _ in 0..MESSAGES {
+    let mut bare = [SEND, RECEIVE].map(|what| Row::new(size, what, BARE, Vec::new()));
+    for _ in 0..BURSTS {
         for life in &mut lives {
-            life.message()?;
+            life.messages()?;
         }
+        without_protocol(&mut bare)?;
     }
     let mut rows: Vec<Row> = lives.into_iter().flat_map(|life| life.rows).collect();
+    rows.extend(bare);
     // One implementation after the other within each deed.
     rows.sort_by_key(|row| DEEDS.iter().position(|what| *what == row.what));
     Ok(rows)
 }
+
+/// What nobody can be faster than.
+const BARE: &str = "cryptography alone, AWS-LC";
 
 const CREATE: &str = "Create the group and add everybody";
 const WELCOME: &str = "The Welcome of one who joins";
@@ -139,17 +152,34 @@ impl Life {
         Ok(())
     }
 
-    fn message(&mut self) -> anyhow::Result<()> {
-        let content = [b'm'; MESSAGE_BYTES];
-        let mut times = Vec::new();
-        let message = timed(&mut times, || self.founder.send(&content))?;
-        let written = self.founder.written();
-        self.note(SEND, times, Some(message.len()), Some(written));
-        let mut times = Vec::new();
-        timed(&mut times, || self.readers[0].receive(&message))?;
-        let written = self.readers[0].written();
-        self.note(RECEIVE, times, None, Some(written));
+    /// Messages one after the other, and one more, not timed, for those that take long to say what they wrote.
+    fn messages(&mut self) -> anyhow::Result<()> {
+        for _ in 0..MESSAGES_PER_BURST {
+            let (sending, receiving) = self.message()?;
+            let counted = self.founder.counts_writes();
+            let written = counted.then(|| (self.founder.written(), self.readers[0].written()));
+            self.note(SEND, sending, None, written.map(|it| it.0));
+            self.note(RECEIVE, receiving, None, written.map(|it| it.1));
+        }
+        if !self.founder.counts_writes() {
+            self.founder.written();
+            self.readers[0].written();
+            self.message()?;
+            let (sent, received) = (self.founder.written(), self.readers[0].written());
+            self.note(SEND, Vec::new(), None, Some(sent));
+            self.note(RECEIVE, Vec::new(), None, Some(received));
+        }
         Ok(())
+    }
+
+    /// How long it took to send one, and to receive it.
+    fn message(&mut self) -> anyhow::Result<(Vec<Time>, Vec<Time>)> {
+        let (mut sending, mut receiving) = (Vec::new(), Vec::new());
+        let content = [b'm'; MESSAGE_BYTES];
+        let message = timed(&mut sending, || self.founder.send(&content))?;
+        timed(&mut receiving, || self.readers[0].receive(&message))?;
+        self.note(SEND, Vec::new(), Some(message.len()), None);
+        Ok((sending, receiving))
     }
 
     fn update(&mut self) -> anyhow::Result<()> {
@@ -212,4 +242,15 @@ impl Life {
         row.wire_bytes = row.wire_bytes.max(wire.map(|bytes| bytes as u64));
         row.written_bytes.extend(written);
     }
+}
+
+/// A burst of signatures and seals.
+fn without_protocol([sending, receiving]: &mut [Row; 2]) -> anyhow::Result<()> {
+    let (bare, content) = (Bare::new()?, [b'm'; MESSAGE_BYTES]);
+    for _ in 0..MESSAGES_PER_BURST {
+        let message = timed(&mut sending.times, || bare.send(&content))?;
+        timed(&mut receiving.times, || bare.receive(&message))?;
+        sending.wire_bytes = Some(message.len() as u64);
+    }
+    Ok(())
 }
