@@ -40,6 +40,7 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
             blob_bytes_per_user: mebibytes(serve.attachment_mib),
             ..Retention::default()
         },
+        metrics: serve.metrics,
         connections: serve.connections,
         connections_per_address: serve.connections_per_address,
         notice: Duration::from_secs(serve.notice),
@@ -53,6 +54,13 @@ pub(crate) async fn run(serve: Serve, output: &Output) -> anyhow::Result<()> {
         &format!("listening on {address}"),
         &json!({ "listening": address }),
     )?;
+    if let Some(metrics) = server.metrics_addr() {
+        let metrics = format!("http://{metrics}/metrics");
+        output.show(
+            &format!("metrics on {metrics}"),
+            &json!({ "metrics": metrics }),
+        )?;
+    }
     server.run(stop).await?;
     output.remark("stopped")?;
     Ok(())

@@ -1,4 +1,5 @@
-//! What is said never reaches the service in the clear: not its memory, its files or its log. Sixteen random letters
+//! What is said never reaches the service in the clear: not its memory, its files, its log or its
+//! metrics. Sixteen random letters
 //! stand in every kind of content, and are looked for as they are, in hex, in base64, and in pieces, so that no
 //! framing hides them.
 
@@ -6,23 +7,61 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "common/memory.rs"]
+mod memory;
+#[path = "../../delivery-service/tests/common/process.rs"]
+#[allow(dead_code)]
+mod process;
 #[path = "common/scanner.rs"]
 #[allow(dead_code)]
 mod scanner;
-#[path = "common/service_process.rs"]
-mod service_process;
 
-use std::{fs, hash::BuildHasher as _, path::Path};
+use std::{
+    fs,
+    future::poll_fn,
+    hash::BuildHasher as _,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
+};
 
 use conclave_client::{Client, GroupId, Message, Planted, ProfileChange};
+use conclave_delivery_service::Config;
+use memory::memory;
+use process::ServerProcess;
 use scanner::Markers;
-use service_process::ServiceProcess;
+use tonic::{
+    body::Body,
+    codegen::{Service as _, http::Request},
+    transport::Channel,
+};
 
-/// Started again by the tests below, as a process of its own.
+/// Started again by the tests below, as a process of its own. All that can be logged is, and all numbers are shown.
 #[test]
 #[ignore = "a server for the tests beside it"]
 fn serves() {
-    service_process::serve();
+    serve(false);
+}
+
+/// The same with a leak.
+#[test]
+#[ignore = "a server for the tests beside it"]
+fn serves_and_names_paths() {
+    serve(true);
+}
+
+fn serve(names_paths: bool) {
+    process::serve(|config| {
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+            .init();
+        Config {
+            metrics: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            names_paths,
+            ..config
+        }
+    });
 }
 
 /// Sixteen letters that nobody has seen before.
@@ -107,20 +146,35 @@ async fn say_everything(
     group
 }
 
-/// Where the canaries are found.
-fn found(service: &ServiceProcess, markers: &Markers) -> [Vec<&'static str>; 3] {
+/// What the service shows of what it counts.
+fn metrics(service: &ServerProcess) -> Vec<u8> {
+    let mut stream = TcpStream::connect(service.metrics()).unwrap();
+    let ask = b"GET /metrics HTTP/1.1\r\nhost: metrics\r\n\r\n";
+    stream.write_all(ask).unwrap();
+    let mut shown = Vec::new();
+    stream.read_to_end(&mut shown).unwrap();
+    assert!(shown.ends_with(b"# EOF\n"));
+    shown
+}
+
+/// Where the canaries are found: in memory, files, log and metrics.
+fn found(service: &ServerProcess, markers: &Markers) -> [Vec<&'static str>; 4] {
     [
-        markers.found_in_stretches(service.memory()),
+        markers.found_in_stretches(memory(service.id())),
         markers.found_in(&service.data()),
-        markers.found_in_bytes(&fs::read(service.log()).unwrap()),
+        markers.found_in_bytes(&service.log()),
+        markers.found_in_bytes(&metrics(service)),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_said_is_found_at_the_service_and_a_planted_leak_is() {
     let folder = tempfile::tempdir().unwrap();
-    let service = ServiceProcess::start(folder.path(), "serves");
-    let (alice, bob) = people(folder.path(), &service.url()).await;
+    let service = folder.path().join("service");
+    fs::create_dir(&service).unwrap();
+    let service = ServerProcess::start(&service, "serves");
+    let url = format!("http://{}", service.address);
+    let (alice, bob) = people(folder.path(), &url).await;
     let markers = Markers::default();
     let mut canaries = Canaries { markers };
     let group = say_everything(folder.path(), &alice, &bob, &mut canaries).await;
@@ -129,14 +183,66 @@ async fn nothing_that_is_said_is_found_at_the_service_and_a_planted_leak_is() {
     seen.plant("a group's id", group.as_bytes());
     let nowhere = Vec::<&str>::new;
     let known = || vec!["a group's id"];
-    assert_eq!(found(&service, &seen), [known(), known(), nowhere()]);
+    let there = found(&service, &seen);
+    assert_eq!(there, [known(), known(), nowhere(), nowhere()]);
     let there = found(&service, &canaries.markers);
-    assert_eq!(there, [nowhere(), nowhere(), nowhere()]);
+    assert_eq!(there, [nowhere(), nowhere(), nowhere(), nowhere()]);
 
     alice.plant(Planted::ContentInClear).await.unwrap();
     let leaked = canaries.hatch("a leak");
     alice.send(group, leaked.as_str()).await.unwrap();
     let leak = || vec!["a leak"];
     let there = found(&service, &canaries.markers);
-    assert_eq!(there, [leak(), leak(), nowhere()]);
+    assert_eq!(there, [leak(), leak(), nowhere(), nowhere()]);
+}
+
+/// Asks for something that there is not, without a token.
+async fn ask_for(service: &ServerProcess, method: &str) {
+    let url = format!("http://{}", service.address);
+    let path = format!("{url}/conclave.delivery.v1.DeliveryService/{method}");
+    let channel = Channel::from_shared(url).unwrap();
+    let mut channel = channel.connect().await.unwrap();
+    poll_fn(|context| channel.poll_ready(context))
+        .await
+        .unwrap();
+    let request = Request::post(path).body(Body::empty()).unwrap();
+    channel.call(request).await.unwrap();
+}
+
+/// The metrics tell of what is asked for by names that the program has, and of who asks by none. Where somebody's words
+/// became a name, this would find them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_s_words_or_names_are_in_the_metrics_and_a_planted_leak_is() {
+    for (test, leaks) in [("serves", false), ("serves_and_names_paths", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let service = ServerProcess::start(folder.path(), test);
+        let markers = Markers::default();
+        let mut canaries = Canaries { markers };
+        let name = canaries.hatch("a user's name");
+        let url = format!("http://{}", service.address);
+        let home = folder.path().join("home");
+        let client = Client::register(home, &name, &url).await.unwrap();
+        let group = client.create_group("club").await.unwrap();
+        client.send(group, "hello").await.unwrap();
+        canaries.markers.plant("a group", group.as_bytes());
+        canaries
+            .markers
+            .plant("a group in the open", group.to_string().as_bytes());
+        let method = canaries.hatch("a path");
+        ask_for(&service, &method).await;
+        let shown = metrics(&service);
+        let found = canaries.markers.found_in_bytes(&shown);
+        let expected: &[&str] = if leaks { &["a path"] } else { &[] };
+        assert_eq!(found, expected);
+        let shown = String::from_utf8(shown).unwrap();
+        for counted in [
+            "conclave_log_entries_total",
+            "conclave_refusals_total{reason=\"unauthenticated\"} 1",
+            "Submit\",code=\"OK\"}",
+            "conclave_store_commit_writes_sum",
+            "conclave_connections ",
+        ] {
+            assert!(shown.contains(counted), "{counted}\n{shown}");
+        }
+    }
 }

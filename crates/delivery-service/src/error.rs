@@ -204,3 +204,34 @@ pub(crate) enum Refusal {
     #[error("{0}")]
     Internal(&'static str),
 }
+
+impl Refusal {
+    /// Its kind, as it is counted.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Invalid(_) => "invalid",
+            Self::UnknownGroup => "unknown_group",
+            Self::NotFound(_) => "not_found",
+            Self::NotMember => "not_member",
+            Self::Forbidden(_) => "forbidden",
+            Self::WrongEpoch(_) => "wrong_epoch",
+            Self::NotAlone => "not_alone",
+            Self::LeavesStanding => "leaves_standing",
+            Self::TooLate { .. } => "too_late",
+            Self::Taken(_) => "taken",
+            Self::StaleList { .. } => "stale_list",
+            Self::Busy(_) => "busy",
+            Self::TooOften(_) => "too_often",
+            Self::Overloaded | Self::Store(StoreError::Overloaded) => "overloaded",
+            Self::TooLarge(_) => "too_large",
+            Self::ClientTooOld(_) => "client_too_old",
+            Self::NotAllowed(_) => "not_allowed",
+            Self::Suspended(_) => "suspended",
+            Self::Report(_) => "report",
+            Self::Moderation(_) => "moderation",
+            Self::Store(_) => "store",
+            Self::Internal(_) => "internal",
+        }
+    }
+}

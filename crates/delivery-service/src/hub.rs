@@ -10,7 +10,7 @@ use conclave_protocol::{DeviceId, GroupId, Sequence};
 use tokio::sync::Notify;
 use tonic::codegen::Bytes;
 
-use crate::{limits::SIGNALS_WAITING_MAX, tails::Tails};
+use crate::{limits::SIGNALS_WAITING_MAX, metrics::Readers, tails::Tails};
 
 /// What there may be something new in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +28,7 @@ pub(crate) enum Topic {
 pub(crate) struct Hub {
     bells: Mutex<HashMap<Topic, Vec<Arc<Bell>>>>,
     tails: Tails,
+    counted: Readers,
 }
 
 /// What a subscriber has not looked at yet: at most all that it follows.
@@ -42,6 +43,14 @@ struct Bell {
 }
 
 impl Hub {
+    /// A hub that counts what passes.
+    pub(crate) fn counting(counted: Readers) -> Self {
+        Self {
+            counted,
+            ..Self::default()
+        }
+    }
+
     /// Wakes everyone who follows the topic, in which anything may have changed.
     pub(crate) fn hint(&self, topic: Topic) {
         match topic {
@@ -55,6 +64,7 @@ impl Hub {
 
     /// Wakes everyone who follows a group whose log was appended to, up to this entry.
     pub(crate) fn appended(&self, group: GroupId, head: Sequence) {
+        self.counted.appended();
         self.tails.appended(group, head);
         let topic = Topic::Group(group);
         self.ring(topic, topic);
@@ -108,6 +118,7 @@ impl Hub {
             notify: Notify::new(),
             ended: Notify::new(),
         };
+        self.counted.came();
         Subscription {
             hub: Arc::clone(self),
             bell: Arc::new(bell),
@@ -215,6 +226,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.hub.counted.left();
         for topic in std::mem::take(&mut self.topics) {
             self.silence(topic);
         }

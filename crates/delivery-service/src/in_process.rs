@@ -23,6 +23,7 @@ use crate::{
     edge::{RateLimits, Rates},
     groups::Groups,
     hub::Hub,
+    metrics::Refusals,
     moderation::Moderation,
     retention::Retention,
     server::Registration,
@@ -122,6 +123,7 @@ fn service(
         hub,
         store: Arc::clone(store),
         rates,
+        refusals: Refusals::default(),
     };
     DeliveryServiceServer::new(Service::new(rooms, stopping))
 }

@@ -7,7 +7,7 @@
 //! the group; then `ordering` decides, inside the one transaction in which the `store` appends the
 //! message with everything that belongs to it. `hub` wakes the live streams, which read the store
 //! as far as `access` lets them. `moderation` takes reports of messages, once they are verified, and holds whom
-//! moderators suspended to it. The clock and the random generator are read at the edge.
+//! moderators suspended to it. What all of them do is counted (`metrics`). The clock and the random generator are read at the edge.
 //! [`InProcess`] is the same service without its edge, for simulations.
 
 mod access;
@@ -28,6 +28,7 @@ mod in_process;
 mod limits;
 #[cfg(test)]
 mod measure;
+mod metrics;
 mod moderation;
 mod ordering;
 mod registration;

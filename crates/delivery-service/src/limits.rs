@@ -34,6 +34,18 @@ pub(crate) const USED_CHALLENGES_MAX: usize = 100_000;
 /// Users whose KeyPackages one request takes.
 pub(crate) const USERS_PER_TAKE_MAX: usize = conclave_protocol::limits::ADDS_PER_COMMIT_MAX;
 
+/// Who may read the metrics at one moment: few do, and a number is no reason to be slow to others.
+pub(crate) const METRICS_CONNECTIONS_MAX: usize = 8;
+
+/// Bytes that a request for the metrics may have: as little as the HTTP library allows.
+pub(crate) const METRICS_HEADER_BYTES_MAX: usize = 8 * 1024;
+
+/// How long somebody may take to ask for the metrics and to read them.
+pub(crate) const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is waited when the system has no room for another connection.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Requests that work on the store or on MLS at one moment.
 pub(crate) const JOBS_MAX: usize = 64;
 

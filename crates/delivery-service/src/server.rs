@@ -33,11 +33,12 @@ use crate::{
         HEADER_BYTES_MAX, KEEPALIVE, RATES_TIDIED_EVERY, REQUESTS_PER_CONNECTION_MAX, RESETS_MAX,
         STREAM_WINDOW_BYTES,
     },
+    metrics::{self, Metrics},
     moderation::{Moderation, appoint_chiefs},
     retention::{self, Retention},
     service::{Rooms, Service},
     stamping::Stamper,
-    store::{Identity, Store},
+    store::{Identity, SqliteStore, Store},
 };
 
 type Delivery = DeliveryServiceServer<Service>;
@@ -66,6 +67,11 @@ pub struct Config {
     pub moderators: Vec<UserId>,
     /// How often devices, users and addresses may ask.
     pub rates: RateLimits,
+    /// Where to show what is counted, as plain HTTP; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Whether the metrics name whatever path is asked for, as they must not.
+    #[cfg(feature = "planted-bugs")]
+    pub names_paths: bool,
     /// Connections at one moment. Each needs an open file.
     pub connections: usize,
     /// Connections from one address at one moment; loopback is not counted.
@@ -102,6 +108,9 @@ impl Config {
             minimum_client: None,
             moderators: Vec::new(),
             rates: RateLimits::default(),
+            metrics: None,
+            #[cfg(feature = "planted-bugs")]
+            names_paths: false,
             connections: CONNECTIONS_MAX,
             connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
             notice: Duration::ZERO,
@@ -113,6 +122,7 @@ impl Config {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    metrics: Option<(TcpListener, SocketAddr)>,
     folder: Folder,
     tls: Option<TlsAcceptor>,
     config: Config,
@@ -132,15 +142,15 @@ impl Server {
             return Err(ServeError::Plaintext(config.listen));
         }
         let folder = open_folder(&config).await?;
-        let failed = |source| ServeError::Listen {
-            address: config.listen,
-            source,
+        let (listener, address) = bind(config.listen).await?;
+        let metrics = match config.metrics {
+            Some(address) => Some(bind(address).await?),
+            None => None,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         Ok(Self {
             listener,
             address,
+            metrics,
             folder,
             tls,
             config,
@@ -151,6 +161,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it shows what is counted.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(_, address)| *address)
     }
 
     /// Serves until `shutdown` resolves, then says so to who asks for its health, ends the live
@@ -166,17 +182,25 @@ impl Server {
             store,
             identity,
         } = self.folder;
+        #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut))]
+        let mut metrics = metrics_of(&store);
+        #[cfg(feature = "planted-bugs")]
+        metrics.requests.name_paths(self.config.names_paths);
+        let _shown = self.metrics.map(|(listener, _)| {
+            AbortOnDrop(tokio::spawn(metrics::serve(listener, metrics.registry())))
+        });
         let store: Arc<dyn Store> = Arc::new(store);
         let kept = retention::keep(Arc::clone(&store), self.config.retention, stopping.clone());
         let kept = tokio::spawn(kept);
         let rates = Arc::new(Rates::new(&self.config.rates));
         let _tidying = AbortOnDrop(tokio::spawn(tidy(Arc::clone(&rates))));
-        let service = service(store, identity, &self.config, rates, stopping.clone());
+        let behind = (store, identity);
+        let service = service(behind, &self.config, rates, &metrics, stopping.clone());
         let bounds = Bounds {
             connections: self.config.connections,
             per_address: self.config.connections_per_address,
         };
-        let incoming = listen(self.listener, self.tls, bounds);
+        let incoming = listen(self.listener, self.tls, bounds, metrics.connections);
         let (health, health_service) = health_reporter();
         health.set_serving::<Delivery>().await;
         let router = builder().add_service(service).add_service(health_service);
@@ -266,17 +290,36 @@ async fn open_folder(config: &Config) -> Result<Folder, ServeError> {
     }
 }
 
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+fn metrics_of(store: &SqliteStore) -> Metrics {
+    Metrics {
+        commits: store.commits(),
+        ..Metrics::default()
+    }
+}
+
 fn service(
-    store: Arc<dyn Store>,
-    identity: Identity,
+    (store, identity): (Arc<dyn Store>, Identity),
     config: &Config,
     rates: Arc<Rates>,
+    metrics: &Metrics,
     stopping: watch::Receiver<bool>,
 ) -> Gate<Delivery> {
-    let hub = Arc::new(Hub::default());
+    let hub = Arc::new(Hub::counting(metrics.readers.clone()));
     let stamper = Arc::new(Stamper::new(&identity.server_name, &identity.secret));
     let auth = Arc::new(Authenticator::new(identity.server_name, identity.secret));
-    let rules = Rules::new(Arc::clone(&auth), Arc::clone(&rates), config.minimum_client);
+    let rules = Rules::new(
+        Arc::clone(&auth),
+        Arc::clone(&rates),
+        config.minimum_client,
+        metrics.requests.clone(),
+    );
     let rooms = Rooms {
         clock: Clock::System,
         accounts: Accounts::new(
@@ -297,6 +340,7 @@ fn service(
         hub,
         store,
         rates,
+        refusals: metrics.requests.refusals().clone(),
     };
     let service = DeliveryServiceServer::new(Service::new(rooms, stopping))
         .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)

@@ -21,6 +21,7 @@ use common::{
     process::{ServerProcess, serve},
     tls_channel,
 };
+use conclave_delivery_service::{Config, RateLimits};
 use conclave_rpc::v1::{self, stream_request, stream_response::Event};
 use tokio::{sync::mpsc, task::JoinSet};
 use tonic::transport::Channel;
@@ -90,7 +91,10 @@ async fn a_message_reaches_ten_thousand_within_a_second() {
 #[test]
 #[ignore = "is the server of the others"]
 fn server() {
-    serve();
+    serve(|config| Config {
+        rates: RateLimits::unlimited(),
+        ..config
+    });
 }
 
 impl Crowd {
@@ -160,7 +164,7 @@ impl Crowd {
 
     /// Makes members of the devices from here on.
     fn let_in(&self, world: &World) {
-        let path = world.folder.path().join("conclave.db");
+        let path = world.folder.path().join("data/conclave.db");
         let mut database = rusqlite::Connection::open(path).unwrap();
         database.busy_timeout(Duration::from_secs(10)).unwrap();
         let transaction = database.transaction().unwrap();

@@ -8,7 +8,8 @@ mod common;
 use common::{GROUP, Person, World, bundle, draw, id, spread};
 use conclave_engine::{Change, PreparedCommit};
 use conclave_protocol::{
-    Commitment, Content, Epoch, Evidence, Frank, Message, Sequence, Stamp, UnixMillis,
+    Commitment, Content, Epoch, Evidence, Frank, Message, Sequence, Stamp, StampingKeyCertificate,
+    UnixMillis, VerifyingKey,
 };
 use conclave_rpc::{ErrorDetail, v1, v1::moderate_request::Act};
 use conclave_safety::{CaseFile, Chain, Chained};
@@ -46,18 +47,7 @@ async fn evidence(reader: &mut Person, sender: &Person, sequence: u64) -> Eviden
         envelope: envelope.clone(),
         frank: frank.clone(),
     };
-    let described = reader
-        .rpc
-        .describe(v1::DescribeRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    let operator = conclave_protocol::VerifyingKey::try_from(&described.operator_key[..]).unwrap();
-    let certificates: Vec<_> = described
-        .stamping_certificates
-        .iter()
-        .map(|it| conclave_protocol::StampingKeyCertificate::from_bytes(it).unwrap())
-        .collect();
+    let (operator, certificates) = service_keys(reader).await;
     said.find_map(|envelope| {
         let evidence = of(envelope);
         evidence
@@ -66,6 +56,16 @@ async fn evidence(reader: &mut Person, sender: &Person, sequence: u64) -> Eviden
             .then_some(evidence)
     })
     .unwrap()
+}
+
+/// The operator's key, and what that certifies.
+async fn service_keys(person: &mut Person) -> (VerifyingKey, Vec<StampingKeyCertificate>) {
+    let described = person.rpc.describe(v1::DescribeRequest {}).await.unwrap();
+    let described = described.into_inner();
+    let certificates = described.stamping_certificates.iter();
+    let certificates = certificates.map(|it| StampingKeyCertificate::from_bytes(it).unwrap());
+    let operator = VerifyingKey::try_from(&described.operator_key[..]).unwrap();
+    (operator, certificates.collect())
 }
 
 fn report(number: u64, messages: &[(&Evidence, bool)]) -> v1::SubmitReportRequest {
@@ -208,13 +208,7 @@ async fn only_what_was_sent_reaches_a_moderator() {
     .unwrap();
 
     let file = case_file(carol, 1).await.unwrap();
-    let described = carol
-        .rpc
-        .describe(v1::DescribeRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    let operator = conclave_protocol::VerifyingKey::try_from(&described.operator_key[..]).unwrap();
+    let (operator, _) = service_keys(carol).await;
     let findings = file.examine(Some(&operator));
     assert!(findings.holds, "{findings:#?}");
     assert!(findings.proved().any(|it| it.contains("“I will find you”")));

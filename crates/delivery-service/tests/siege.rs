@@ -26,6 +26,7 @@ use common::{
     GROUP, Person, World, id,
     process::{ServerProcess, serve},
 };
+use conclave_delivery_service::{Config, RateLimits};
 use conclave_rpc::v1;
 use enemy::{Enemy, Loot, Random};
 use hmac::{Hmac, Mac as _};
@@ -57,7 +58,10 @@ async fn a_server_outlives_a_million_hostile_requests() {
 #[test]
 #[ignore = "is the server of the others"]
 fn server() {
-    serve();
+    serve(|config| Config {
+        rates: RateLimits::unlimited(),
+        ..config
+    });
 }
 
 async fn siege(requests: u64) {
@@ -204,7 +208,7 @@ async fn loot(world: &World, alice: &mut Person) -> Loot {
 
 /// A token of the server's own making whose time is over: only its secret can make one.
 fn expired(world: &World, token: &str) -> String {
-    let path = world.folder.path().join("conclave.db");
+    let path = world.folder.path().join("data/conclave.db");
     let database = rusqlite::Connection::open(path).unwrap();
     let secret: Vec<u8> = database
         .query_row("SELECT secret FROM identity", [], |row| row.get(0))

@@ -36,6 +36,10 @@ pub(crate) struct Serve {
     /// several times. The role stays when the server is started without it
     #[arg(long, value_name = "USER")]
     pub(crate) moderator: Vec<String>,
+    /// Address to show metrics on, in the form that Prometheus reads: `http://ADDR/metrics`, in plain text, for whoever
+    /// reaches it; they name nobody
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Connections at one moment; each needs an open file
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     pub(crate) connections: usize,

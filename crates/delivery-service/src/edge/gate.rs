@@ -11,7 +11,7 @@ use std::{
 use conclave_protocol::limits::RPC_MESSAGE_BYTES_MAX;
 use conclave_rpc::{AUTHORIZATION, BEARER, VERSION};
 use tonic::{
-    Status,
+    Code, Status,
     body::Body,
     codegen::{BoxFuture, Service, http},
     server::NamedService,
@@ -29,6 +29,7 @@ use crate::{
         BLOB_BODY_BYTES_MAX, OPEN_BODIES_BYTES_MAX, OPEN_BODY_BYTES_MAX, REQUEST_TIMEOUT,
         SIGNED_BODIES_BYTES_MAX, SMALL_BODY_BYTES_MAX, STREAM_BODY_BYTES_MAX,
     },
+    metrics::Requests,
 };
 
 /// What the gate knows and counts.
@@ -38,6 +39,7 @@ pub(crate) struct Rules {
     minimum: Option<ClientVersion>,
     open_bodies: Arc<Budget>,
     signed_bodies: Arc<Budget>,
+    requests: Requests,
 }
 
 /// What a method asks of a request.
@@ -91,6 +93,7 @@ impl Rules {
         auth: Arc<Authenticator>,
         rates: Arc<Rates>,
         minimum: Option<ClientVersion>,
+        requests: Requests,
     ) -> Arc<Self> {
         Arc::new(Self {
             auth,
@@ -98,6 +101,7 @@ impl Rules {
             minimum,
             open_bodies: Budget::new(OPEN_BODIES_BYTES_MAX),
             signed_bodies: Budget::new(SIGNED_BODIES_BYTES_MAX),
+            requests,
         })
     }
 
@@ -148,6 +152,12 @@ fn token(headers: &http::HeaderMap) -> Result<&str, Refusal> {
         .ok_or(Refusal::Unauthenticated("no token"))
 }
 
+/// The status of an answer that begins; where it has none, it is still well.
+fn code_of(answer: &http::Response<Body>) -> Code {
+    let status = answer.headers().get("grpc-status");
+    status.map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
+}
+
 /// A service behind the rules.
 #[derive(Clone)]
 pub(crate) struct Gate<S> {
@@ -180,10 +190,16 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let method = Method::named(request.uri().path());
+        let counted = self.rules.requests.begin(request.uri().path());
         let peer = request.extensions().get::<Peer>().cloned();
         let (request, charge) = match self.rules.admit(request, &method) {
             Ok(admitted) => admitted,
-            Err(refusal) => return Box::pin(ready(Ok(Status::from(refusal).into_http()))),
+            Err(refusal) => {
+                self.rules.requests.refusals().note(&refusal);
+                let answer = Status::from(refusal).into_http();
+                counted.answered(code_of(&answer));
+                return Box::pin(ready(Ok(answer)));
+            }
         };
         let answering = self.inner.call(request);
         Box::pin(async move {
@@ -194,6 +210,7 @@ where
                     Err(_) => Status::deadline_exceeded("the request took too long").into_http(),
                 },
             };
+            counted.answered(code_of(&answer));
             // Until here the request was in memory, or what was made of it.
             drop(charge);
             let Some(peer) = peer.filter(|_| method.is_watched) else {

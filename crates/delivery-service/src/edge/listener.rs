@@ -7,9 +7,9 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -21,10 +21,7 @@ use super::{
     connection::{Connection, Peer, Wire},
     rates::neighbourhood,
 };
-use crate::limits::GREETING_TIMEOUT;
-
-/// What is waited when the system has no room for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::limits::{ACCEPT_PAUSE, GREETING_TIMEOUT};
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +32,15 @@ pub(crate) struct Bounds {
     pub(crate) per_address: usize,
 }
 
-/// Accepts connections until what is returned is dropped, which closes the listener.
+/// Accepts connections, whose number `taken` tells, until what is returned is dropped, which closes the listener.
 pub(crate) fn listen(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     bounds: Bounds,
+    taken: Gauge,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let (ready, connections) = mpsc::channel(1);
-    let seats = Arc::new(Seats::new(bounds));
+    let seats = Arc::new(Seats::new(bounds, taken));
     tokio::spawn(async move {
         tokio::select! {
             () = accept(&listener, tls, &seats, &ready) => {}
@@ -100,6 +98,7 @@ async fn open(
 struct Seats {
     bounds: Bounds,
     taken: Mutex<Taken>,
+    shown: Gauge,
 }
 
 #[derive(Default)]
@@ -115,10 +114,11 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    fn new(bounds: Bounds) -> Self {
+    fn new(bounds: Bounds, shown: Gauge) -> Self {
         Self {
             bounds,
             taken: Mutex::default(),
+            shown,
         }
     }
 
@@ -131,6 +131,7 @@ impl Seats {
             return None;
         }
         taken.all += 1;
+        self.shown.inc();
         taken.by_address.insert(address, here + 1);
         Some(Seat {
             seats: Arc::clone(self),
@@ -147,6 +148,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken();
         taken.all -= 1;
+        self.seats.shown.dec();
         if let Some(here) = taken.by_address.get_mut(&self.address) {
             *here -= 1;
             if *here == 0 {
@@ -162,10 +164,14 @@ mod tests {
 
     #[test]
     fn seats_are_bounded_and_come_back() {
-        let seats = Arc::new(Seats::new(Bounds {
-            connections: 5,
-            per_address: 2,
-        }));
+        let (bounds, shown) = (
+            Bounds {
+                connections: 5,
+                per_address: 2,
+            },
+            Gauge::default(),
+        );
+        let seats = Arc::new(Seats::new(bounds, shown.clone()));
         let take = |address: &str| seats.take(address.parse().unwrap());
         let first = take("192.0.2.1").unwrap();
         let second = take("192.0.2.1").unwrap();
@@ -175,8 +181,9 @@ mod tests {
         assert!(take("192.0.2.2").is_none(), "too many in all");
         drop(first);
         let third = take("192.0.2.1").unwrap();
+        assert_eq!(shown.get(), 5);
         drop((second, third, others));
-        assert_eq!(seats.taken().all, 0);
+        assert_eq!((seats.taken().all, shown.get()), (0, 0));
         assert!(seats.taken().by_address.is_empty());
     }
 }

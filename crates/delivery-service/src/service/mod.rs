@@ -30,6 +30,7 @@ use crate::{
     groups::Groups,
     hub::Hub,
     limits::{JOBS_MAX, JOBS_WAITING_MAX, STREAM_JOBS_MAX},
+    metrics::Refusals,
     moderation::Moderation,
     store::Store,
 };
@@ -47,6 +48,7 @@ pub(crate) struct Rooms {
     pub(crate) moderation: Moderation,
     pub(crate) hub: Arc<Hub>,
     pub(crate) rates: Arc<Rates>,
+    pub(crate) refusals: Refusals,
 }
 
 /// The interface.
@@ -95,7 +97,8 @@ impl Service {
     /// Knows the sender of a request that costs more than others, and counts that.
     fn charge<T>(&self, request: Request<T>, cost: Cost) -> Result<Authenticated<T>, Status> {
         if let Some(caller) = request.extensions().get::<Caller>() {
-            self.rooms.rates.spend(caller, cost)?;
+            let spent = self.rooms.rates.spend(caller, cost);
+            spent.map_err(|refusal| self.refuse(refusal))?;
         }
         self.identify(request)
     }
@@ -107,7 +110,8 @@ impl Service {
         &self,
         work: impl FnOnce(&Rooms) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Status> {
-        let _place = self.places.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let place = self.places.try_acquire();
+        let _place = place.map_err(|_| self.refuse(Refusal::Overloaded))?;
         let turn = Arc::clone(&self.jobs).acquire_owned().await;
         self.run(turn, work).await
     }
@@ -128,9 +132,14 @@ impl Service {
             work(&rooms)
         });
         match job.await {
-            Ok(result) => result.map_err(Status::from),
-            Err(_) => Err(Refusal::Internal("a job panicked").into()),
+            Ok(result) => result.map_err(|refusal| self.refuse(refusal)),
+            Err(_) => Err(self.refuse(Refusal::Internal("a job panicked"))),
         }
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Status {
+        self.rooms.refusals.note(&refusal);
+        refusal.into()
     }
 }
 

@@ -1,51 +1,81 @@
-//! The server as a process of its own, so that what it takes of memory is its own: the test program
-//! itself, started again for one ignored test that serves.
+//! The server as a process of its own, whose memory can be measured and looked at: the test program itself, started
+//! again for one ignored test that serves. Tests of other crates use this file too.
+
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 use std::{
+    fs::{self, File},
+    io,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use conclave_delivery_service::{Config, RateLimits, Server, Tls};
+use conclave_delivery_service::{Config, Server, Tls};
 
-/// Where the process finds its data; set for nobody else.
+/// Where the process finds its folder; set for nobody else.
 const FOLDER: &str = "CONCLAVE_TEST_SERVER";
 
 pub struct ServerProcess {
     child: Child,
+    folder: PathBuf,
     pub address: SocketAddr,
 }
 
 impl ServerProcess {
-    /// Starts a server on the data in `folder`, with TLS where a certificate is in it. The program
-    /// needs a test with this name that calls [`serve`].
+    /// Starts a server with its data in `folder`, and with TLS where a certificate is in it. The program needs a test with
+    /// this name that calls [`serve`].
     pub fn start(folder: &Path, test: &str) -> Self {
+        let log = File::create(folder.join("log.txt")).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", test])
+            .args(["--ignored", "--exact", "--nocapture", test])
             .env(FOLDER, folder)
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
-        let file = folder.join("address");
         let started = Instant::now();
         let address = loop {
-            match std::fs::read_to_string(&file).map(|text| text.parse()) {
+            match fs::read_to_string(folder.join("address")).map(|text| text.parse()) {
                 Ok(Ok(address)) => break address,
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
             assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "it did not start"
+                started.elapsed() < Duration::from_secs(60),
+                "it did not start: {}",
+                fs::read_to_string(folder.join("log.txt")).unwrap_or_default()
             );
         };
-        Self { child, address }
+        Self {
+            child,
+            folder: folder.to_owned(),
+            address,
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// What it wrote to the error stream.
+    pub fn log(&self) -> Vec<u8> {
+        fs::read(self.folder.join("log.txt")).unwrap()
+    }
+
+    /// Where it shows what it counts, where it does.
+    pub fn metrics(&self) -> SocketAddr {
+        let address = fs::read_to_string(self.folder.join("metrics"));
+        address.unwrap().parse().unwrap()
     }
 
     /// Bytes of memory that the server has resident.
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let kib = line
             .and_then(|line| line.split_whitespace().nth(1))
@@ -67,7 +97,7 @@ impl Drop for ServerProcess {
 }
 
 /// Serves until the process is killed, if it was started by [`ServerProcess`].
-pub fn serve() {
+pub fn serve(change: impl FnOnce(Config) -> Config) {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;
     };
@@ -76,11 +106,10 @@ pub fn serve() {
         certificate: folder.join("certificate.pem"),
         key: folder.join("key.pem"),
     };
-    let config = Config {
+    let config = change(Config {
         tls: tls.key.exists().then_some(tls),
-        rates: RateLimits::unlimited(),
-        ..Config::new(folder.to_owned())
-    };
+        ..Config::new(folder.join("data"))
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(4 * 1024 * 1024)
@@ -88,10 +117,16 @@ pub fn serve() {
         .unwrap();
     runtime.block_on(async {
         let server = Server::bind(config).await.unwrap();
-        let address = server.local_addr().to_string();
-        // Renamed, so that nobody reads half of it.
-        std::fs::write(folder.join("address.new"), address).unwrap();
-        std::fs::rename(folder.join("address.new"), folder.join("address")).unwrap();
+        if let Some(metrics) = server.metrics_addr() {
+            fs::write(folder.join("metrics"), metrics.to_string()).unwrap();
+        }
+        tell(folder, server.local_addr()).unwrap();
         server.run(std::future::pending()).await.unwrap();
     });
+}
+
+/// Writes down where the server listens; renamed, so that nobody reads half of it.
+fn tell(folder: &Path, address: SocketAddr) -> io::Result<()> {
+    fs::write(folder.join("address.new"), address.to_string())?;
+    fs::rename(folder.join("address.new"), folder.join("address"))
 }

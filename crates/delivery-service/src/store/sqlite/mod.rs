@@ -38,6 +38,7 @@ use super::{
     NewGroup, NewInvitation, NewReport, Notice, Notified, Page, Published, Range, Registered,
     ReportRow, Result, Shown, Snapshot, StockedKeyPackage, Store, Take, Taken, TreePart,
 };
+use crate::metrics::Commits;
 use crate::ordering::{Applied, Facts, Head, Verdict};
 use connection::Readers;
 use franks::Recent;
@@ -63,6 +64,11 @@ impl SqliteStore {
             readers: Readers::new(path),
             recent: Recent::default(),
         })
+    }
+
+    /// What its commits take.
+    pub(crate) fn commits(&self) -> Commits {
+        self.writer.commits()
     }
 
     /// Runs one write transaction, committed together with those that wait behind it.

@@ -14,6 +14,7 @@ use std::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use conclave_protocol::{Stamp, StampingKey};
@@ -23,7 +24,10 @@ use super::{
     super::{Result, StoreError},
     franks::{PLACE_BYTES, Unsigned},
 };
-use crate::limits::{WRITES_PER_COMMIT_MAX, WRITES_QUEUED_MAX};
+use crate::{
+    limits::{WRITES_PER_COMMIT_MAX, WRITES_QUEUED_MAX},
+    metrics::Commits,
+};
 
 /// What a write works on. It is kept as a whole or not at all.
 pub(super) struct Transaction<'a> {
@@ -50,6 +54,7 @@ impl Deref for Transaction<'_> {
 pub(super) struct Writer {
     queued: AtomicUsize,
     turn: Mutex<Turn>,
+    commits: Commits,
 }
 
 /// What one caller at a time has.
@@ -59,6 +64,7 @@ struct Turn {
     open: Option<Arc<Group>>,
     size: usize,
     unsigned: RefCell<Unsigned>,
+    commits: Commits,
 }
 
 /// Writes that are committed together.
@@ -70,6 +76,7 @@ struct Group {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
+        let commits = Commits::default();
         Self {
             queued: AtomicUsize::new(0),
             turn: Mutex::new(Turn {
@@ -77,8 +84,14 @@ impl Writer {
                 open: None,
                 size: 0,
                 unsigned: RefCell::default(),
+                commits: commits.clone(),
             }),
+            commits,
         }
+    }
+
+    pub(super) fn commits(&self) -> Commits {
+        self.commits.clone()
     }
 
     /// Runs one write transaction; what it gives is durable.
@@ -170,7 +183,7 @@ impl Turn {
         let Some(group) = self.open.take() else {
             return;
         };
-        let unsigned = self.unsigned.take();
+        let (unsigned, begun) = (self.unsigned.take(), Instant::now());
         let committed = !self.connection.is_autocommit()
             && match unsigned
                 .seal(&self.connection)
@@ -183,6 +196,7 @@ impl Turn {
                     false
                 }
             };
+        self.commits.ended(begun, self.size, committed);
         group.settle(committed);
     }
 }
