@@ -145,6 +145,32 @@ fn a_window_leaves_nothing_out() {
     assert!(matches!(nothing, Err(ClientError::ReportSize)));
 }
 
+/// What has expired is gone with its proof, and that there was something is not.
+#[test]
+fn a_window_ends_where_something_has_expired() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    let hour = Duration::from_hours(1);
+    let say = |table: &mut Table, text, expiry| {
+        table.session(0).set_expiry(group, expiry).unwrap();
+        table.settle();
+        table.send(0, group, text);
+        table.settle();
+        table.history(BOB, group).pop().unwrap().sequence
+    };
+    say(&mut table, "kept before", None);
+    let gone = say(&mut table, "gone soon", Some(hour));
+    let last = say(&mut table, "kept after", None);
+    let sequences = |table: &mut Table| -> Vec<Sequence> {
+        let shown = table.session(BOB).show(group, &[last], 9).unwrap();
+        shown.iter().map(|it| it.evidence.stamp.sequence).collect()
+    };
+    assert!(sequences(&mut table).contains(&gone));
+    let later = table.now.after(hour);
+    table.session(BOB).expire(later).unwrap();
+    assert_eq!(table.texts(BOB, group), ["kept before", "kept after"]);
+    assert_eq!(sequences(&mut table), [last]);
+}
+
 /// Whatever the service or whoever stands between tells Bob alone of a message, he notices that he could not report
 /// it, and everybody else goes on.
 #[test]
