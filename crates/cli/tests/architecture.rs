@@ -39,6 +39,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "mls-member",
             "protocol",
             "rpc",
+            "safety",
             "client",
             "conformance",
             "simulator",
