@@ -397,7 +397,6 @@ impl Client {
         group: GroupId,
         intents: &[IntentId],
     ) -> Result<Receipt, ClientError> {
-        let _turn = self.inner.turn.lock().await;
         let mut receipt = Receipt {
             sequence: Sequence(0),
             rebased: 0,

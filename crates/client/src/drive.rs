@@ -20,6 +20,9 @@ const RACES_MAX: u32 = 100;
 /// The longest wait, such as after a lost race, that the application is not told of.
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// How often whoever waits looks whether something has happened meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The shortest wait: the clock may stand still between two looks.
 const MOMENT: Duration = Duration::from_millis(2);
 
@@ -50,7 +53,8 @@ impl Client {
         Ok(events)
     }
 
-    /// Goes on with a group until an intent is settled.
+    /// Goes on with a group until an intent is settled. While it waits, others have their turn: what they
+    /// read or do may be what it waits for.
     pub(crate) async fn drive(
         &self,
         group: GroupId,
@@ -62,6 +66,7 @@ impl Client {
         })
         .await?;
         let mut races = 0;
+        let mut turn = self.inner.turn.lock().await;
         while races <= RACES_MAX {
             let call = self.session(move |session| session.next_call_of(intent, group, now()));
             if let Some(call) = call.await? {
@@ -77,7 +82,9 @@ impl Client {
             self.no_problem().await?;
             let wake = self.session(move |session| session.wake_at_of(intent, group));
             let wait = soon(wake.await?).ok_or(ClientError::TooManyRaces)?;
-            tokio::time::sleep(wait).await;
+            drop(turn);
+            tokio::time::sleep(wait.min(LOOK)).await;
+            turn = self.inner.turn.lock().await;
         }
         Err(ClientError::TooManyRaces)
     }

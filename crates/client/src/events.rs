@@ -9,9 +9,7 @@ use std::{
 };
 
 use conclave_protocol::{GroupId, Sequence};
-use conclave_rpc::v1::{
-    self, mailbox_item::Item, stream_request::Request, stream_response::Event as Live,
-};
+use conclave_rpc::v1::{self, stream_request::Request, stream_response::Event as Live};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::Stream;
 
@@ -28,10 +26,6 @@ const RECONNECT: Duration = Duration::from_millis(500);
 
 /// The shortest wait between two looks at what is due: the clock may stand still between them.
 const MOMENT: Duration = Duration::from_millis(2);
-
-/// How long intents of others gather before they are committed: many who ask at the same moment
-/// wait little, and cost one epoch.
-const GATHER: Duration = Duration::from_millis(300);
 
 /// How often a live stream looks for history that is to be handed over or taken.
 const PAST_WAIT: Duration = Duration::from_secs(5);
@@ -196,13 +190,7 @@ impl Follower {
                     .session(move |it| it.take_signal(&signal, now()));
                 return Ok(heard.await?.into_iter().collect());
             }
-            Some(Live::Mailbox(item)) => {
-                if matches!(item.item, Some(Item::Intent(_))) {
-                    // It is still in the mailbox, with those that come meanwhile.
-                    tokio::time::sleep(GATHER).await;
-                }
-                Hint::Mailbox
-            }
+            Some(Live::Mailbox(_)) => Hint::Mailbox,
             Some(Live::Ended(v1::GroupEnded { group_id }))
             | Some(Live::TooLate(v1::GroupTooLate { group_id, .. })) => {
                 Hint::Group(known_group(&group_id)?)

@@ -33,7 +33,27 @@ pub(crate) const SUCCESSOR_TURN: Duration = Duration::from_secs(6);
 /// Each look takes a KeyPackage of every device of the user, so there are few.
 pub(crate) const LINK_WAITS: Waits = Waits::new(10_000, 60 * 60_000);
 
-/// The longest wait before this device confirms that somebody leaves. Every device online waits a
+/// How long nothing more has to come before what several members want is done in one Commit: a moment for
+/// those who ask one by one, and many who ask at the same time come closer together.
+pub(crate) const GATHER_QUIET: Duration = Duration::from_millis(500);
+
+/// How long wishes that were handed to this device gather at most: some thirty Commits a minute, however
+/// many come and go.
+pub(crate) const WISHES_GATHER: Duration = Duration::from_millis(1_700);
+
+/// How long those who leave gather at most. Longer than wishes do: where there are some, the Commit that
+/// does them lets the leavers go too.
+pub(crate) const LEAVES_GATHER: Duration = Duration::from_secs(2);
+
+/// How long a member leaves it to those before it to confirm that others leave: a Commit and its way to
+/// the others, in a large group beside much else.
+pub(crate) const CONFIRM_TURN: Duration = Duration::from_millis(400);
+
+/// How long, after leavers were let go, somebody who has something to say waits before letting go of the next:
+/// whoever's turn it is should have done so by then.
+pub(crate) const STORM_WAIT: Duration = Duration::from_secs(3);
+
+/// The longest wait before this device removes the devices that were revoked. Every device online waits a
 /// random part of it, so that most find it done already.
 pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(1);
 

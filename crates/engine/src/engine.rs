@@ -27,6 +27,7 @@ use crate::{
     profile,
     repair::{self, Shape},
     storage::Overlay,
+    turn,
 };
 
 /// Group key management for one device.
@@ -216,6 +217,25 @@ impl Engine {
             });
             let leaf = group.own_leaf_index().usize();
             Ok(Shape::new(&leaves, parents).wait(leaf, group.epoch().as_u64()))
+        })
+    }
+
+    /// How many members come before this device where any of them could do something, in an order that is
+    /// another one in each epoch and that all members know. Those who are leaving have no place in it.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownGroup`].
+    pub fn turn(&self, state: &dyn State, group: GroupId) -> Result<u32, EngineError> {
+        self.ask(state, group, |_, group| {
+            let leaving = commit::leaving(group);
+            let staying = group.members().map(|member| member.index);
+            let staying = staying.filter(|leaf| !leaving.contains(leaf));
+            let (own, epoch) = (group.own_leaf_index(), group.epoch().as_u64());
+            Ok(turn::rank(
+                staying.map(|leaf| leaf.usize()),
+                own.usize(),
+                epoch,
+            ))
         })
     }
 

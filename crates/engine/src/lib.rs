@@ -25,6 +25,7 @@ mod repair;
 mod seal;
 mod state;
 mod storage;
+mod turn;
 mod types;
 mod vetting;
 

@@ -119,7 +119,7 @@ pub(crate) fn place(index: u32) -> (usize, usize) {
 
 /// A number below 1 that is another one in each epoch (a step of SplitMix64). Whoever would choose a leaf
 /// to be first gains nothing by it.
-fn lot(leaf: usize, epoch: u64) -> f64 {
+pub(crate) fn lot(leaf: usize, epoch: u64) -> f64 {
     let mut number = (leaf as u64).wrapping_add(epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -153,6 +153,7 @@ impl World<'_> {
             return;
         };
         self.report.entries += 1;
+        self.report.commits += u64::from(member_commit(&mut call.clone()).is_some());
         for client in 0..self.machines.len() {
             for hint in [Hint::Group(group), Hint::Mailbox] {
                 for wait in fate(&mut self.machines[client].dice, &self.network) {

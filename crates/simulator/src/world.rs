@@ -47,6 +47,8 @@ pub struct Report {
     pub requests: u64,
     /// Log entries that the service acknowledged.
     pub entries: u64,
+    /// Commits among them.
+    pub commits: u64,
     /// Crashes of clients.
     pub crashes: u64,
     /// How long it lasted until everybody was at rest, in milliseconds of its own time.

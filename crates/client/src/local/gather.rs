@@ -8,6 +8,10 @@ use conclave_rpc::{device_id, group_id, v1};
 use super::Tx;
 use crate::{ClientError, Standing, intent::Intent};
 
+/// Users of whom something is wanted at one moment. What is handed over beyond that is dropped, and has to be
+/// asked for again.
+const WISHES_MAX: usize = 4 * ADDS_PER_COMMIT_MAX;
+
 impl Tx<'_> {
     /// Puts what a member asks for beside what others have asked. What no member of the group
     /// signed is dropped: the service could otherwise have this device add whomever it likes.
@@ -42,60 +46,72 @@ impl Tx<'_> {
                     return Ok(None);
                 }
             }
-            self.gather_users(id, add, Intent::AddFor)?;
-            self.gather_users(id, remove, Intent::RemoveFor)?;
+            self.keep_wishes(id, &add, true)?;
+            self.keep_wishes(id, &remove, false)?;
             return Ok(Some(id));
         }
         Ok(None)
     }
 
-    fn gather_users(
+    /// Of what is wanted of one user, the last counts.
+    fn keep_wishes(
         &self,
         group: GroupId,
-        mut users: Vec<UserId>,
-        of: fn(Vec<UserId>) -> Intent,
+        users: &[UserId],
+        is_add: bool,
     ) -> Result<(), ClientError> {
-        if users.is_empty() {
-            return Ok(());
+        let mut count = self
+            .sql
+            .prepare_cached("SELECT count(*) FROM wishes WHERE group_id = ?")?;
+        let known: usize = count.query_row([group.as_bytes()], |row| row.get(0))?;
+        let room = WISHES_MAX.saturating_sub(known);
+        let mut insert = self.sql.prepare_cached(
+            "INSERT OR REPLACE INTO wishes (group_id, user, is_add) VALUES (?, ?, ?)",
+        )?;
+        for user in users.iter().take(room) {
+            insert.execute((group.as_bytes(), user.as_str(), is_add))?;
         }
-        for (row, queued) in self.untouched(group)? {
-            let is_same =
-                std::mem::discriminant(&queued) == std::mem::discriminant(&of(Vec::new()));
-            let (Intent::AddFor(known) | Intent::RemoveFor(known)) = &queued else {
-                continue;
-            };
-            if is_same && known.len() + users.len() <= ADDS_PER_COMMIT_MAX {
-                users.extend(known.iter().cloned());
-                users.sort();
-                users.dedup();
-                return self.replace(row, &of(users));
+        Ok(())
+    }
+
+    /// Whether something waits that was handed to this device.
+    pub(crate) fn has_wishes(&self, group: GroupId) -> Result<bool, ClientError> {
+        let mut query = self
+            .sql
+            .prepare_cached("SELECT 1 FROM wishes WHERE group_id = ?")?;
+        Ok(query.exists([group.as_bytes()])?)
+    }
+
+    /// Puts all that was handed to this device into the outbox, as few Commits.
+    pub(crate) fn do_wishes(&self, group: GroupId) -> Result<(), ClientError> {
+        for (is_add, of) in [
+            (true, Intent::AddFor as fn(Vec<UserId>) -> Intent),
+            (false, Intent::RemoveFor),
+        ] {
+            let users = self.wished(group, is_add)?;
+            for part in users.chunks(ADDS_PER_COMMIT_MAX) {
+                self.enqueue_first(group, &of(part.to_vec()))?;
             }
         }
-        self.enqueue(group, &of(users)).map(drop)
+        self.forget_wishes(group)
     }
 
-    /// Intents for which nothing has been done yet.
-    fn untouched(&self, group: GroupId) -> Result<Vec<(i64, Intent)>, ClientError> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT id, intent FROM outbox WHERE group_id = ? AND submission IS NULL
-             AND key_packages IS NULL AND landed IS NULL AND failure IS NULL ORDER BY id",
-        )?;
-        let rows = query.query_map([group.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?))
-        })?;
-        let mut untouched = Vec::new();
-        for row in rows {
-            let (id, bytes) = row?;
-            untouched.extend(Intent::from_bytes(&bytes).map(|intent| (id, intent)));
-        }
-        Ok(untouched)
-    }
-
-    fn replace(&self, row: i64, intent: &Intent) -> Result<(), ClientError> {
-        self.sql.execute(
-            "UPDATE outbox SET intent = ? WHERE id = ?",
-            (intent.to_bytes(), row),
-        )?;
+    /// Forgets what was handed to this device, as where it is no longer a member.
+    pub(super) fn forget_wishes(&self, group: GroupId) -> Result<(), ClientError> {
+        let delete = "DELETE FROM wishes WHERE group_id = ?";
+        self.sql.execute(delete, [group.as_bytes()])?;
         Ok(())
+    }
+
+    fn wished(&self, group: GroupId, is_add: bool) -> Result<Vec<UserId>, ClientError> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT user FROM wishes WHERE group_id = ? AND is_add = ? ORDER BY user",
+        )?;
+        let rows = query.query_map((group.as_bytes(), is_add), |row| row.get::<_, String>(0))?;
+        let names: Vec<String> = rows.collect::<Result<_, _>>()?;
+        Ok(names
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?)
     }
 }

@@ -86,6 +86,36 @@ impl Tx<'_> {
         Ok(self.sql.last_insert_rowid())
     }
 
+    /// Puts an intent before what this device is about to say, which may wait for the Commit that lets
+    /// leavers go, and before its leaving, after which it commits nothing more.
+    pub(crate) fn enqueue_first(&self, group: GroupId, intent: &Intent) -> Result<(), ClientError> {
+        let gives_way = |it: &Intent| speaks(it) || matches!(it, Intent::Leave);
+        if !self.is_about_to(group, gives_way)? {
+            return self.enqueue(group, intent).map(drop);
+        }
+        // The order is that of the ids, and nobody waits for the outcome of this one.
+        self.sql.execute(
+            "INSERT INTO outbox (id, group_id, intent, request_id)
+             SELECT MIN(id) - 1, ?, ?, ? FROM outbox",
+            (group.as_bytes(), intent.to_bytes(), self.random::<16>()),
+        )?;
+        Ok(())
+    }
+
+    /// Whether what comes next in a group's outbox is something to be said, and nothing was made of it yet.
+    pub(crate) fn is_about_to_speak(&self, group: GroupId) -> Result<bool, ClientError> {
+        self.is_about_to(group, speaks)
+    }
+
+    fn is_about_to(
+        &self,
+        group: GroupId,
+        what: impl FnOnce(&Intent) -> bool,
+    ) -> Result<bool, ClientError> {
+        let item = self.first_item(group)?;
+        Ok(item.is_some_and(|item| item.submission.is_none() && what(&item.intent)))
+    }
+
     /// Whether an intent like this waits in the group's outbox already.
     pub(crate) fn is_queued(&self, group: GroupId, intent: &Intent) -> Result<bool, ClientError> {
         let mut query = self.sql.prepare_cached(
@@ -249,7 +279,7 @@ impl Tx<'_> {
              key_packages = NULL WHERE group_id = ? AND landed IS NULL AND failure IS NULL",
             (reason, group.as_bytes()),
         )?;
-        Ok(())
+        self.forget_wishes(group)
     }
 
     /// Settles the row whose bytes this own log entry is. A Commit that only cleared the way for
@@ -373,6 +403,10 @@ impl Tx<'_> {
             .query_row([group.as_bytes()], item_from_row)
             .optional()?)
     }
+}
+
+fn speaks(intent: &Intent) -> bool {
+    matches!(intent, Intent::Send(_) | Intent::Receipt)
 }
 
 /// Splits a long list of users into intents that one Commit each can do.

@@ -315,6 +315,11 @@ impl Tx<'_> {
     }
 
     fn prepare_leave(&self, group: GroupId, item: &Item) -> Result<Option<Call>, ClientError> {
+        // What others have handed over is done first: a leaver commits nothing.
+        if self.has_wishes(group)? {
+            self.do_wishes(group)?;
+            return Ok(None);
+        }
         match self.engine.leave(self, group) {
             Ok(proposal) => {
                 let body = Body::Proposal(proposal.clone().into());

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-pub(super) const SCHEMA_VERSION: u32 = 19;
+pub(super) const SCHEMA_VERSION: u32 = 20;
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
@@ -221,6 +221,17 @@ const SCHEMA_18: &str = "
 /// Programs before this one can't read how the engine keeps what Commits change about trees.
 const SCHEMA_19: &str = "";
 
+const SCHEMA_20: &str = "
+    -- What members have handed to this device because it was online, until it does all of it at once.
+    CREATE TABLE wishes (
+        group_id  BLOB NOT NULL,
+        user      TEXT NOT NULL,
+        -- Whether the user is to be added; otherwise removed.
+        is_add    INTEGER NOT NULL,
+        PRIMARY KEY (group_id, user)
+    ) STRICT, WITHOUT ROWID;
+";
+
 const SCHEMA_11: &str = "
     -- Devices that ask to be let in, by invitations that this one made.
     CREATE TABLE askers (
@@ -390,7 +401,7 @@ const SCHEMA_1: &str = "
 pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
     SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15, SCHEMA_16, SCHEMA_17,
-    SCHEMA_18, SCHEMA_19,
+    SCHEMA_18, SCHEMA_19, SCHEMA_20,
 ];
 
 /// Brings a database to the newest schema, in one transaction.

@@ -135,6 +135,15 @@ impl Tx<'_> {
         self.note_resync(id, &Reason::sure(reason.to_string()), now)
     }
 
+    /// How many members come before this device to confirm that others leave; `None` where nobody does.
+    pub(crate) fn turn_to_confirm(&self, id: GroupId) -> Result<Option<u32>, ClientError> {
+        let group = self.group(id)?.map(|group| self.has_leaves(&group));
+        match group.transpose()? {
+            Some(true) => Ok(Some(self.engine.turn(self, id)?)),
+            _ => Ok(None),
+        }
+    }
+
     /// Whether somebody who leaves this group waits for a Commit of another member.
     pub(crate) fn has_leaves(&self, group: &Group) -> Result<bool, ClientError> {
         Ok(group.standing == Standing::Member

@@ -164,8 +164,11 @@ impl Session {
         let run = self.local.write(take_in)?;
         self.refresh(id)?;
         let is_commit = |it: &v1::LogEntry| it.kind() == v1::EntryKind::Commit;
-        if let Some(progress) = self.groups.get_mut(&id) {
-            progress.has_turned |= entries.iter().any(is_commit);
+        if let Some(progress) = self.groups.get_mut(&id)
+            && entries.iter().any(is_commit)
+        {
+            progress.has_turned = true;
+            progress.leavers_are_gone(now);
         }
         let (unreadable, has_read) = (run.unreadable.clone(), run.has_read);
         let mut events = self.take_run(id, run, now)?;
@@ -196,7 +199,7 @@ impl Session {
             progress.outbox.set();
         }
         if run.has_leaves {
-            progress.confirm_in(true, now, share);
+            progress.leaves.more(now);
         }
         if run.has_landed {
             progress.outbox_backoff.clear();
@@ -243,15 +246,7 @@ impl Session {
     }
 }
 
-impl Progress {
-    /// Waits a random moment before confirming that somebody leaves, where somebody does.
-    pub(super) fn confirm_in(&mut self, has_leaves: bool, now: UnixMillis, share: u16) {
-        let at = now.after(confirm_wait(share));
-        self.confirm_at = has_leaves.then(|| self.confirm_at.unwrap_or(at));
-    }
-}
-
-/// A random part of the longest wait before this device does what any member could.
+/// A random part of the longest wait before this device does what any could.
 fn confirm_wait(share: u16) -> Duration {
     let most = u64::try_from(CONFIRM_WAIT.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(part(most, share))

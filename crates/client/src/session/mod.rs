@@ -21,6 +21,7 @@
 mod call;
 mod devices;
 mod follow;
+mod gather;
 mod instance;
 mod invitations;
 mod messages;

@@ -6,7 +6,6 @@ use conclave_rpc::v1;
 use super::{Call, Session, Stock, pace::Progress};
 use crate::{
     ClientError, Standing,
-    intent::Intent,
     local::{Tx, Wanted, welcome_group},
 };
 
@@ -172,6 +171,7 @@ impl Session {
                 if let Some(call) = self.next_of_trial(id, now)? {
                     return Ok(Some(call));
                 }
+                self.do_wishes(id, now)?;
                 self.confirm_leaves(id, now)?;
                 self.repair(id, now)?;
                 if let Some(call) = self.remove_revoked(id, now)? {
@@ -208,35 +208,6 @@ impl Session {
         }))
     }
 
-    /// Somebody has to commit that others leave; whoever waits shortest does.
-    fn confirm_leaves(&mut self, id: GroupId, now: UnixMillis) -> Result<(), ClientError> {
-        let share = self.share();
-        let Some(progress) = self.groups.get_mut(&id) else {
-            return Ok(());
-        };
-        if progress.leaves.is_due() {
-            progress.leaves.ask();
-            progress.leaves.done();
-            let has_leaves = self.local.read(|tx| match tx.group(id)? {
-                Some(group) => tx.has_leaves(&group),
-                None => Ok(false),
-            })?;
-            progress.confirm_in(has_leaves, now, share);
-        }
-        if progress.confirm_at.is_none_or(|at| now < at) {
-            return Ok(());
-        }
-        self.local.write(|tx| {
-            if !tx.is_queued(id, &Intent::Confirm)? {
-                tx.enqueue(id, &Intent::Confirm)?;
-            }
-            Ok(())
-        })?;
-        progress.confirm_at = None;
-        progress.outbox.set();
-        Ok(())
-    }
-
     /// Removes devices that were deleted, where their users' newest lists show that they were revoked.
     /// On the service's word alone nobody is removed.
     fn remove_revoked(
@@ -267,6 +238,9 @@ impl Session {
         id: GroupId,
         now: UnixMillis,
     ) -> Result<Option<Call>, ClientError> {
+        if self.lets_others_go_first(id, now)? {
+            return Ok(None);
+        }
         let Some(progress) = self.groups.get_mut(&id).filter(|it| it.may_send(now)) else {
             return Ok(None);
         };

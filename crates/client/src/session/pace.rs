@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use conclave_protocol::{DeviceId, UnixMillis, UserId};
 
-use super::successor::Trial;
+use super::{gather::Gathering, successor::Trial};
 use crate::{
     ClientError, Standing,
-    waits::{Waits, part},
+    waits::{LEAVES_GATHER, WISHES_GATHER, Waits, part},
 };
 
 /// Failures in a row, and when to try again.
@@ -100,10 +100,14 @@ pub(super) struct Progress {
     pub(super) log_backoff: Backoff,
     pub(super) outbox: Due,
     pub(super) outbox_backoff: Backoff,
-    /// Whether somebody may be leaving; looked up when it is not known.
-    pub(super) leaves: Due,
-    /// When this device confirms that somebody leaves.
+    /// Who leaves, until somebody confirms that.
+    pub(super) leaves: Gathering,
+    /// What members have handed to this device.
+    pub(super) wishes: Gathering,
+    /// When this device confirms that others leave, once it is known whose turn it is.
     pub(super) confirm_at: Option<UnixMillis>,
+    /// Since when this device has had something to say, and has left it to others to let leavers go.
+    pub(super) waits_since: Option<UnixMillis>,
     /// Whether an epoch has begun since it was last found out when to renew this device's keys for the
     /// sake of the tree, and when that is.
     pub(super) has_turned: bool,
@@ -146,8 +150,10 @@ impl Progress {
             log_backoff: Backoff::default(),
             outbox: Due::NOW,
             outbox_backoff: Backoff::default(),
-            leaves: Due::NOW,
+            leaves: Gathering::new(LEAVES_GATHER),
+            wishes: Gathering::new(WISHES_GATHER),
             confirm_at: None,
+            waits_since: None,
             has_turned: false,
             repair_at: None,
             receipt_at: None,
@@ -173,7 +179,8 @@ impl Progress {
     pub(super) fn look_again(&mut self) {
         self.log.set();
         self.outbox.set();
-        self.leaves.set();
+        self.leaves.look_again();
+        self.wishes.look_again();
         self.log_backoff.clear();
         self.trial.look_again();
     }
@@ -203,9 +210,14 @@ impl Progress {
             return Some(log);
         }
         let outbox = self.outbox.is_due();
-        let outbox = outbox.then_some(self.outbox_backoff.not_before());
+        let outbox = outbox.then_some(
+            self.outbox_backoff
+                .not_before()
+                .max(self.waits_for_others()),
+        );
         let own = [
-            self.confirm_at,
+            self.confirm_at.max(self.leaves.closes_at()),
+            self.wishes.closes_at(),
             self.departed_at,
             self.receipt_at,
             self.repair_at,

@@ -44,7 +44,7 @@ impl Session {
                 Some(Item::Intent(handed)) => {
                     let group = self.local.write(|tx| tx.gather(handed, now))?;
                     let progress = group.and_then(|id| self.groups.get_mut(&id));
-                    progress.into_iter().for_each(|it| it.outbox.set());
+                    progress.into_iter().for_each(|it| it.wishes.more(now));
                 }
                 Some(Item::Measure(measure)) => self.news.extend(Event::moderated(measure)),
                 Some(Item::InvitationAsked(asked)) => self.take_asked(&asked.clone())?,
