@@ -1,7 +1,12 @@
 //! `conclave load` against a real server: what it sends is decrypted by all, and a server that goes away
 //! shows in the report.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 mod common;
 
@@ -14,7 +19,7 @@ use common::{Server, complains, conclave};
 use serde_json::Value;
 
 /// Much longer than a run and its end last: only a hang takes so long.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[test]
 fn what_is_sent_is_decrypted_by_all() {
@@ -99,6 +104,50 @@ fn whoever_ends_it_early_gets_the_report() {
     let report = String::from_utf8(output.stdout).unwrap();
     assert!(report.contains("ended early"), "{report}");
     assert!(report.contains("decrypted"), "{report}");
+}
+
+/// So many joins and leaves a minute, for so long, in a group of so many: few Commits, and nobody is lost.
+fn storm(size: usize, churn_per_minute: u64, seconds: u64, commits_max: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start(&data, &["--listen", "127.0.0.1:0", "--unlimited"]);
+    let (users, size) = ((2 * size).to_string(), size.to_string());
+    let (churn, duration) = (churn_per_minute.to_string(), format!("{seconds}s"));
+    let args = [
+        ["--users", &users],
+        ["--groups", "1"],
+        ["--size", &size],
+        ["--messages-per-second", "2"],
+        ["--churn-per-minute", &churn],
+        ["--duration", &duration],
+        ["--seed", "1"],
+    ];
+    let output = finish(start(
+        &server.url,
+        &[args.as_flattened(), &["--json"]].concat(),
+    ));
+    assert!(output.status.success(), "{}", said(&output));
+    let report = report(&output);
+    println!("{report:#}");
+    let count = |name: &str| report[name].as_u64().unwrap();
+    let changes = count("joined") + count("left");
+    assert!(
+        changes * 60 * 3 >= churn_per_minute * seconds * 2,
+        "{report}"
+    );
+    assert!(count("commits") <= commits_max, "{report}");
+}
+
+#[test]
+fn many_who_come_and_go_at_once_cost_few_commits() {
+    storm(12, 240, 12, 16);
+}
+
+#[test]
+#[ignore = "takes minutes, best in release: see docs/performance.md"]
+fn a_thousand_who_come_and_go_in_a_minute_cost_tens_of_commits() {
+    let size = std::env::var("CONCLAVE_STORM").map(|it| it.parse().unwrap());
+    storm(size.unwrap_or(100), 1_000, 60, 99);
 }
 
 fn start(url: &str, args: &[&str]) -> Child {

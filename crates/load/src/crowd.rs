@@ -23,7 +23,7 @@ use crate::{
 
 /// The people of a run. Dropping it ends them, and deletes their homes.
 pub(crate) struct Crowd {
-    pub(crate) clients: Vec<Client>,
+    pub(crate) clients: Arc<[Client]>,
     pub(crate) board: Arc<Board>,
     /// Tasks that follow, one a device; they end when this is dropped.
     _followers: JoinSet<()>,
@@ -55,7 +55,7 @@ impl Crowd {
             followers.spawn(follow(client.clone(), number, Arc::clone(&board)));
         }
         Ok(Self {
-            clients,
+            clients: clients.into(),
             board,
             _followers: followers,
             _homes: homes,

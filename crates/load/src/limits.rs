@@ -27,8 +27,14 @@ pub(crate) const SETTING_UP_PATIENCE: Duration = Duration::from_secs(120);
 /// How often a registration is tried again because the server asks to come back later.
 pub(crate) const REGISTRATIONS_MAX: usize = 1000;
 
+/// After what time a member asks again for somebody who has not come in: some Commits of a busy group.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How often a member asks for one join.
+pub(crate) const ASKS_MAX: usize = 3;
+
 /// How long is waited at the end for what is still on its way.
-pub(crate) const SETTLE: Duration = Duration::from_secs(15);
+pub(crate) const SETTLE: Duration = Duration::from_secs(30);
 
 /// How often those who watch are told.
 pub(crate) const TELL: Duration = Duration::from_millis(500);

@@ -35,6 +35,8 @@ pub(crate) struct Roster {
     /// How many it began with.
     size: usize,
     places: BTreeMap<usize, Place>,
+    /// Who is saying something, and how many things: they leave only once that is said.
+    speaking: BTreeMap<usize, usize>,
 }
 
 impl Roster {
@@ -46,6 +48,7 @@ impl Roster {
             owner: founders.first().copied().unwrap_or_default(),
             size: founders.len(),
             places: founders.into_iter().map(|user| (user, Place::In)).collect(),
+            speaking: BTreeMap::new(),
         }
     }
 
@@ -54,9 +57,22 @@ impl Roster {
         self.members().collect()
     }
 
-    /// Who says something.
-    pub(crate) fn speaker(&self, lot: u64) -> Option<usize> {
+    /// One of the members.
+    pub(crate) fn member(&self, lot: u64) -> Option<usize> {
         pick(self.members(), lot)
+    }
+
+    /// Somebody begins to say something.
+    pub(crate) fn speaks(&mut self, user: usize) {
+        *self.speaking.entry(user).or_default() += 1;
+    }
+
+    /// Somebody has said it.
+    pub(crate) fn has_spoken(&mut self, user: usize) {
+        if let Some(count) = self.speaking.get_mut(&user) {
+            *count -= 1;
+        }
+        self.speaking.retain(|_, count| *count > 0);
     }
 
     /// Who comes or goes next: either, as long as the group is between half and one and a half times as
@@ -84,7 +100,8 @@ impl Roster {
     }
 
     fn leave(&mut self, lot: u64, due: Duration) -> Option<Change> {
-        let others = self.members().filter(|user| *user != self.owner);
+        let may = |user: &usize| *user != self.owner && !self.speaking.contains_key(user);
+        let others = self.members().filter(may);
         let user = pick(others, lot)?;
         self.places.insert(user, Place::Going(due));
         Some(Change::Leave { user })
@@ -111,6 +128,11 @@ impl Roster {
         if let Some(place @ (Place::Coming(_) | Place::Going(_))) = self.places.get_mut(&user) {
             *place = Place::Unsure;
         }
+    }
+
+    /// Whether somebody is on the way in.
+    pub(crate) fn is_coming(&self, user: usize) -> bool {
+        matches!(self.places.get(&user), Some(Place::Coming(_)))
     }
 
     /// How many are on their way, in or out.
@@ -163,11 +185,26 @@ mod tests {
                     None => prop_assert!(false, "nobody to come or go"),
                 }
                 prop_assert_eq!(&roster.readers(), &inside);
-                prop_assert!(inside.contains(&roster.speaker(lot).unwrap()));
+                prop_assert!(inside.contains(&roster.member(lot).unwrap()));
                 prop_assert!(inside.len() + 1 >= size.div_ceil(2) && inside.len() <= size + size / 2);
             }
             prop_assert_eq!(roster.on_their_way(), 0);
         }
+    }
+
+    #[test]
+    fn nobody_leaves_in_the_middle_of_a_sentence() {
+        let mut roster = Roster::new(2, 0..2);
+        roster.speaks(1);
+        roster.speaks(1);
+        assert_eq!(roster.change(1, Duration::ZERO), None);
+        roster.has_spoken(1);
+        assert_eq!(roster.change(1, Duration::ZERO), None);
+        roster.has_spoken(1);
+        assert_eq!(
+            roster.change(1, Duration::ZERO),
+            Some(Change::Leave { user: 1 })
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     LoadError, Plan, Report,
     crowd::Crowd,
-    limits::{SETTLE, TELL, WAITING_MAX},
+    limits::{ASK_AGAIN, ASKS_MAX, SETTLE, TELL, WAITING_MAX},
     metrics::{Metrics, differences, fetch},
     roster::Change,
     schedule::{Act, Deed, Schedule},
@@ -205,17 +205,24 @@ impl<'a> Run<'a> {
                     let client = client(due.speaker);
                     self.work.spawn(async move {
                         match client.send(group, due.text()).await {
-                            Ok(_) => board.sent(due.number),
-                            Err(error) => board.not_sent(due.number, &error),
+                            Ok(_) => board.sent(due),
+                            Err(error) => board.not_sent(due, &error),
                         }
                     });
                 }
             }
             Deed::Change => match board.change(act, is_too_many) {
                 Some(Change::Join { user, asker }) => {
-                    let (asker, newcomer) = (client(asker), client(user));
-                    let place = (act.group, user);
-                    self.work.spawn(join(board, asker, newcomer, group, place));
+                    let clients = Arc::clone(&self.crowd.clients);
+                    let join = Join {
+                        board,
+                        clients,
+                        group,
+                        number: act.group,
+                        user,
+                        lot: act.lot,
+                    };
+                    self.work.spawn(join.go(asker));
                 }
                 Some(Change::Leave { user }) => {
                     let place = (act.group, user);
@@ -253,17 +260,38 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Has a member ask for somebody to be added, by whoever is online.
-async fn join(
+/// Somebody who is to come into a group.
+struct Join {
     board: Arc<Board>,
-    asker: Client,
-    newcomer: Client,
+    clients: Arc<[Client]>,
     group: GroupId,
-    (number, user): (usize, usize),
-) {
-    let wanted = [newcomer.user().clone()];
-    if let Err(error) = asker.ask_for(group, &wanted, &[]).await {
-        board.not_changed(number, user, "join", &error);
+    number: usize,
+    user: usize,
+    lot: u64,
+}
+
+impl Join {
+    /// Has a member ask for it, which is done by whoever is online, and another one where nothing comes of it:
+    /// whoever was asked may have left, or the newcomer have no KeyPackage at that moment.
+    async fn go(self, asker: usize) {
+        let wanted = [self.clients[self.user].user().clone()];
+        let mut asker = Some(asker);
+        for _ in 0..ASKS_MAX {
+            let Some(member) = asker else { return };
+            let asked = self.clients[member].ask_for(self.group, &wanted, &[]).await;
+            if let Err(error) = asked {
+                let (number, user) = (self.number, self.user);
+                return self.board.not_changed(number, user, "join", &error);
+            }
+            let asked = Instant::now();
+            while asked.elapsed() < ASK_AGAIN {
+                sleep(LOOK).await;
+                if !self.board.is_coming(self.number, self.user) {
+                    return;
+                }
+            }
+            asker = self.board.member(self.number, self.lot);
+        }
     }
 }
 

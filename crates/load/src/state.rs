@@ -37,10 +37,18 @@ impl State {
     fn now(&self) -> Duration {
         self.begun.map_or(Duration::ZERO, |begun| begun.elapsed())
     }
+
+    fn has_spoken(&mut self, due: Due) {
+        if let Some(roster) = self.rosters.get_mut(due.group) {
+            roster.has_spoken(due.speaker);
+        }
+    }
 }
 
 /// A message that is to be sent.
+#[derive(Clone, Copy)]
 pub(crate) struct Due {
+    group: usize,
     pub(crate) speaker: usize,
     pub(crate) number: MessageNumber,
 }
@@ -111,17 +119,27 @@ impl Board {
     /// A message is due: who sends it. Where it is too many, or nobody is there, it counts as failed.
     pub(crate) fn message(&self, act: &Act, is_too_many: bool) -> Option<Due> {
         let state = &mut *self.state();
-        let roster = state.rosters.get(act.group)?;
-        let (speaker, mut readers) = (roster.speaker(act.lot), roster.readers());
+        let roster = state.rosters.get_mut(act.group)?;
+        let (speaker, mut readers) = (roster.member(act.lot), roster.readers());
         if let Some(speaker) = speaker {
             readers.remove(&speaker);
+            if !is_too_many {
+                roster.speaks(speaker);
+            }
         }
         let now = state.now();
         let number = state.tally.begin(act.group, readers, act.due, now);
         let trouble = match speaker {
             _ if is_too_many => "too many were waiting",
             None => "nobody is in the group",
-            Some(speaker) => return Some(Due { speaker, number }),
+            Some(speaker) => {
+                let group = act.group;
+                return Some(Due {
+                    group,
+                    speaker,
+                    number,
+                });
+            }
         };
         state.tally.failed(number);
         state.tally.error("send", trouble);
@@ -142,15 +160,17 @@ impl Board {
         change
     }
 
-    pub(crate) fn sent(&self, number: MessageNumber) {
+    pub(crate) fn sent(&self, due: Due) {
         let state = &mut *self.state();
-        state.tally.accepted(number, state.now());
+        state.tally.accepted(due.number, state.now());
+        state.has_spoken(due);
     }
 
-    pub(crate) fn not_sent(&self, number: MessageNumber, error: &ClientError) {
+    pub(crate) fn not_sent(&self, due: Due, error: &ClientError) {
         let state = &mut *self.state();
-        state.tally.failed(number);
+        state.tally.failed(due.number);
         state.tally.error("send", kind(error));
+        state.has_spoken(due);
     }
 
     pub(crate) fn not_changed(&self, group: usize, user: usize, deed: &str, error: &ClientError) {
@@ -159,6 +179,20 @@ impl Board {
             roster.failed(user);
         }
         state.tally.error(deed, kind(error));
+    }
+
+    /// Whether somebody is on the way into a group.
+    pub(crate) fn is_coming(&self, group: usize, user: usize) -> bool {
+        let state = self.state();
+        state
+            .rosters
+            .get(group)
+            .is_some_and(|it| it.is_coming(user))
+    }
+
+    /// One of a group's members.
+    pub(crate) fn member(&self, group: usize, lot: u64) -> Option<usize> {
+        self.state().rosters.get(group)?.member(lot)
     }
 
     pub(crate) fn not_followed(&self, error: &ClientError) {
