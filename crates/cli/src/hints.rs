@@ -46,6 +46,7 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::Attachment(AttachmentError::Exists) => {
             "--to FILE saves it under another name."
         }
+        ClientError::Alone => "`conclave group delete GROUP` does.",
         ClientError::Forbidden(Forbidden::LastOwner) => {
             "`conclave group role GROUP USER owner` does; `conclave group leave GROUP --hand-over-to \
              USER` does it and leaves."

@@ -373,7 +373,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Forbidden`] for the last owner while others are there, who has to
-    /// [make](Self::set_role) somebody else one first; those of [`Self::send`].
+    /// [make](Self::set_role) somebody else one first; [`ClientError::Alone`] where nobody else is there, and
+    /// [`Self::delete_group`] ends it; those of [`Self::send`].
     pub async fn leave(&self, group: GroupId) -> Result<Receipt, ClientError> {
         let intent = self.session(move |session| session.leave(group));
         self.settle(group, &[intent.await?]).await

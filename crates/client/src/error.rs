@@ -80,6 +80,9 @@ pub enum ClientError {
     /// The device has asked to leave.
     #[error("you have asked to leave this group; it ends when another member's device confirms it")]
     Leaving,
+    /// Nobody else is in the group who could confirm that the device leaves.
+    #[error("nobody else is in this group, to confirm that you leave; it can be deleted")]
+    Alone,
     /// Users that the service does not know.
     #[error("no such user: {}", .0.join(", "))]
     UnknownUser(Vec<String>),

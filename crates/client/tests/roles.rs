@@ -186,6 +186,9 @@ fn the_last_owner_hands_over_before_leaving() {
     table.session(ALICE).leave(group).unwrap();
     table.settle();
     table.assert_agreement(group, &[BOB]);
+    // Nobody is left who could commit that he goes.
+    let alone = table.session(BOB).leave(group);
+    assert!(matches!(alone, Err(ClientError::Alone)), "{alone:?}");
     let left = table.session(ALICE).group(group).unwrap().unwrap();
     assert_eq!(left.standing, Standing::Ended);
     assert_eq!(roles(&mut table, group, &[BOB]), [Role::Owner]);

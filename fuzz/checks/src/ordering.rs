@@ -87,12 +87,14 @@ impl Wish {
     fn what(&self) -> What {
         let client = usize::from(self.client) % CLIENTS;
         let other = usize::from(self.other) % CLIENTS;
+        // The truth about a group is what its creator knows, who therefore stays.
+        let not_the_creator = |client: usize| client.max(1);
         let millis = u64::from(self.other) * 100;
         match self.what {
             Kind::Add => What::Deed(client, Deed::Add(0, vec![other])),
-            Kind::Remove => What::Deed(client, Deed::Remove(0, other)),
+            Kind::Remove => What::Deed(client, Deed::Remove(0, not_the_creator(other))),
             Kind::Update => What::Deed(client, Deed::Update(0)),
-            Kind::Leave => What::Deed(client, Deed::Leave(0)),
+            Kind::Leave => What::Deed(not_the_creator(client), Deed::Leave(0)),
             Kind::Send => What::Deed(client, Deed::Send(0)),
             Kind::Crash => What::Fault(Fault::Crash(client, millis)),
             Kind::Restart => What::Fault(Fault::Restart),

@@ -50,11 +50,13 @@ impl Tx<'_> {
         })
     }
 
-    /// Refuses where this user may not leave a group, as the last owner of others.
+    /// Refuses where this user may not leave a group, as the last owner of others, and where nobody else is there to
+    /// confirm it: a member can't commit its own removal (RFC 9420 §12.2).
     pub(crate) fn check_may_leave(&self, group: GroupId) -> Result<(), ClientError> {
         let asked = self.engine.leave(self, group).map(drop);
         match asked.map_err(|error| plain(error.into())) {
             Err(error @ ClientError::Forbidden(_)) => Err(error),
+            Ok(()) if self.engine.roster(self, group)?.len() == 1 => Err(ClientError::Alone),
             // What else is wrong may be over when its turn comes.
             _ => Ok(()),
         }

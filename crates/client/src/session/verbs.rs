@@ -124,7 +124,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ClientError::NotMember`], [`ClientError::Leaving`], [`ClientError::Forbidden`] for the last
-    /// owner while others are there: somebody else has to be made one first.
+    /// owner while others are there: somebody else has to be made one first. [`ClientError::Alone`] where nobody
+    /// else is there.
     pub fn leave(&mut self, group: GroupId) -> Result<IntentId, ClientError> {
         self.enqueue(group, |tx| {
             tx.check_may_leave(group)?;
