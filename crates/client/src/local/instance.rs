@@ -95,17 +95,30 @@ impl Tx<'_> {
         self.note_resync(id, reason, now)
     }
 
-    /// Counts a message that was encrypted in this transaction.
-    pub(super) fn count_encrypted(&self) -> Result<(), ClientError> {
+    /// Counts a message that was encrypted in this transaction, in the row of the outbox that it is for:
+    /// that is written anyway.
+    pub(super) fn count_encrypted(&self, row: i64) -> Result<(), ClientError> {
         self.sql
-            .execute("UPDATE instance SET sent = sent + 1", [])?;
+            .prepare_cached("UPDATE outbox SET encrypted = encrypted + 1 WHERE id = ?")?
+            .execute([row])?;
+        Ok(())
+    }
+
+    /// Counts what was encrypted for a row that is about to be deleted.
+    pub(super) fn keep_count_of(&self, row: i64) -> Result<(), ClientError> {
+        self.sql
+            .prepare_cached(
+                "UPDATE instance SET sent = sent + encrypted FROM outbox WHERE outbox.id = ?",
+            )?
+            .execute([row])?;
         Ok(())
     }
 
     fn instance_question(&self) -> Result<v1::CheckInstanceRequest, ClientError> {
-        let mut query = self
-            .sql
-            .prepare_cached("SELECT nonce, next_nonce, sent, starts_over FROM instance")?;
+        let mut query = self.sql.prepare_cached(
+            "SELECT nonce, next_nonce, sent + (SELECT coalesce(sum(encrypted), 0) FROM outbox),
+                        starts_over FROM instance",
+        )?;
         Ok(query.query_row([], |row| {
             Ok(v1::CheckInstanceRequest {
                 nonce: row.get::<_, Vec<u8>>(0)?.into(),

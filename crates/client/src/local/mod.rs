@@ -44,7 +44,10 @@ mod takeover;
 mod unlisted;
 mod welcome;
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 
 use conclave_engine::{Device, Engine, LoadedGroups};
 use conclave_protocol::{DeviceCertificate, SigningKey, UnixMillis, UserId};
@@ -63,7 +66,7 @@ pub(crate) use self::{
     instance::Checked,
     lock::Lock,
     log::Run,
-    outbox::add_intents,
+    outbox::{Outcome, add_intents},
     past::Heir,
     resync::{Opened, Reason},
     successor::Duty,
@@ -85,6 +88,8 @@ pub(crate) struct Local {
     account: Account,
     random: RefCell<ChaCha20Rng>,
     known: RefCell<evidence::Known>,
+    /// Rows of the outbox whose outcomes were taken out.
+    taken: RefCell<BTreeSet<i64>>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<crate::Planted>,
 }
@@ -144,6 +149,7 @@ impl Local {
             account,
             random: RefCell::new(random),
             known: RefCell::default(),
+            taken: RefCell::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
         })
@@ -168,6 +174,19 @@ impl Local {
         random(&mut self.random.borrow_mut())
     }
 
+    /// Takes the outcome of a settled intent out of the outbox; `None` while it waits. Its row is deleted
+    /// later, with others.
+    pub(crate) fn take_outcome(&mut self, row: i64) -> Result<Option<Outcome>, ClientError> {
+        let outcome = self.read(|tx| tx.outcome(row))?;
+        if let Some(Err(_)) = outcome {
+            self.write(|tx| tx.forget_failure(row))?;
+        }
+        if outcome.is_some() {
+            self.taken.borrow_mut().insert(row);
+        }
+        Ok(outcome)
+    }
+
     /// Runs `work` in one transaction that is committed only if all of it succeeds.
     pub(crate) fn write<T>(
         &mut self,
@@ -184,6 +203,7 @@ impl Local {
             loaded: &self.loaded,
             random: &self.random,
             known: &self.known,
+            taken: &self.taken,
             wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
@@ -212,6 +232,7 @@ impl Local {
             loaded: &self.loaded,
             random: &self.random,
             known: &self.known,
+            taken: &self.taken,
             wipes: Cell::new(false),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
@@ -235,6 +256,7 @@ pub(crate) struct Tx<'a> {
     loaded: &'a LoadedGroups,
     random: &'a RefCell<ChaCha20Rng>,
     known: &'a RefCell<evidence::Known>,
+    taken: &'a RefCell<BTreeSet<i64>>,
     /// Whether something was deleted that has to be gone from the disk.
     wipes: Cell<bool>,
     #[cfg(feature = "planted-bugs")]

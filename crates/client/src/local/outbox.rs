@@ -23,6 +23,9 @@ use crate::{ClientError, Group, Receipt, Standing, intent::Intent};
 /// Outcomes that are kept for another program on the same home that may be waiting for them.
 const OUTCOMES_KEPT: i64 = 1000;
 
+/// Rows whose outcomes were taken out, and that are deleted together: each is a look-up.
+const TAKEN_MAX: usize = 64;
+
 /// How an intent ended.
 pub(crate) type Outcome = Result<Receipt, String>;
 
@@ -79,11 +82,36 @@ impl Tx<'_> {
 
     /// Puts an intent at the end of its group's outbox.
     pub(crate) fn enqueue(&self, group: GroupId, intent: &Intent) -> Result<i64, ClientError> {
-        self.sql.execute(
-            "INSERT INTO outbox (group_id, intent, request_id) VALUES (?, ?, ?)",
-            (group.as_bytes(), intent.to_bytes(), self.random::<16>()),
-        )?;
-        Ok(self.sql.last_insert_rowid())
+        self.sql
+            .prepare_cached("INSERT INTO outbox (group_id, intent, request_id) VALUES (?, ?, ?)")?
+            .execute((group.as_bytes(), intent.to_bytes(), self.random::<16>()))?;
+        let row = self.sql.last_insert_rowid();
+        if self.taken.borrow().len() >= TAKEN_MAX {
+            self.delete_taken()?;
+        }
+        Ok(row)
+    }
+
+    /// Deletes rows whose outcomes were taken out. SQLite gives a new row the id after the last one's, so
+    /// the last one always stays: no id ever means another intent.
+    fn delete_taken(&self) -> Result<(), ClientError> {
+        for row in self.taken.take() {
+            self.delete_settled(row)?;
+        }
+        Ok(())
+    }
+
+    fn delete_settled(&self, row: i64) -> Result<(), ClientError> {
+        const SETTLED: &str = "id = ? AND (landed IS NOT NULL OR failure IS NOT NULL)
+                               AND id < (SELECT MAX(id) FROM outbox)";
+        let select = format!("SELECT 1 FROM outbox WHERE {SETTLED}");
+        if self.sql.prepare_cached(&select)?.exists([row])? {
+            self.keep_count_of(row)?;
+            self.sql
+                .prepare_cached("DELETE FROM outbox WHERE id = ?")?
+                .execute([row])?;
+        }
+        Ok(())
     }
 
     /// Puts an intent before what this device is about to say, which may wait for the Commit that lets
@@ -232,8 +260,11 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// How a settled intent ended; `None` while it waits.
+    /// How a settled intent ended; `None` while it waits, and once that was taken out.
     pub(crate) fn outcome(&self, row: i64) -> Result<Option<Outcome>, ClientError> {
+        if self.taken.borrow().contains(&row) {
+            return Ok(None);
+        }
         Ok(self
             .sql
             .query_row(
@@ -253,23 +284,25 @@ impl Tx<'_> {
             .optional()?)
     }
 
-    /// Takes the outcome of a settled intent out of the outbox; `None` while it waits.
-    pub(crate) fn take_outcome(&self, row: i64) -> Result<Option<Outcome>, ClientError> {
-        let outcome = self.outcome(row)?;
-        if outcome.is_some() {
-            self.sql.execute("DELETE FROM outbox WHERE id = ?", [row])?;
-        }
-        Ok(outcome)
+    /// Forgets why an intent was given up. Of one that landed, nothing is told again, so its row may wait
+    /// for others to be deleted with it.
+    pub(super) fn forget_failure(&self, row: i64) -> Result<(), ClientError> {
+        self.sql.execute(
+            "UPDATE outbox SET failure = NULL, landed = 0 WHERE id = ?",
+            [row],
+        )?;
+        Ok(())
     }
 
     /// Forgets outcomes that nobody asked for, but for those that somebody may be waiting for now.
     pub(super) fn forget_old_outcomes(&self) -> Result<(), ClientError> {
-        self.sql.execute(
-            "DELETE FROM outbox WHERE (landed IS NOT NULL OR failure IS NOT NULL)
+        let mut query = self.sql.prepare_cached(
+            "SELECT id FROM outbox WHERE (landed IS NOT NULL OR failure IS NOT NULL)
              AND id <= (SELECT MAX(id) FROM outbox) - ?",
-            [OUTCOMES_KEPT],
         )?;
-        Ok(())
+        let old = query.query_map([OUTCOMES_KEPT], |row| row.get(0))?;
+        let old: Vec<i64> = old.collect::<Result<_, _>>()?;
+        old.into_iter().try_for_each(|row| self.delete_settled(row))
     }
 
     /// Gives up everything that waits for a group, for example because this device was removed.
@@ -435,4 +468,45 @@ fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {
         submission: row.get(4)?,
         completes: row.get(5)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::Local;
+
+    #[test]
+    fn no_id_comes_twice_and_nothing_that_was_encrypted_is_forgotten() {
+        let now = UnixMillis(0);
+        let mut local = Local::of_alice(now);
+        let (group, _) = local.write(|tx| tx.create_group("club", now)).unwrap();
+        let mut last = 0;
+        for number in 1..200_u64 {
+            let enqueued = local.write(|tx| {
+                let row = tx.enqueue(group, &Intent::Update)?;
+                tx.count_encrypted(row)?;
+                Ok(row)
+            });
+            let row = enqueued.unwrap();
+            assert!(row > last);
+            last = row;
+            let fails = number % 3 == 0;
+            let settled = local.write(|tx| match fails {
+                true => tx.give_up(group, row, "for no reason"),
+                false => tx.settle(row, Sequence(number)),
+            });
+            settled.unwrap();
+            let outcomes = [(); 2].map(|()| local.take_outcome(row).unwrap());
+            assert_eq!(outcomes[0].as_ref().map(Result::is_err), Some(fails));
+            assert!(outcomes[1].is_none());
+            if number == 100 {
+                local = Local::open(local.into_database(), &[8; 32].into()).unwrap();
+            }
+            let kept = local.write(|tx| Ok((tx.given_up(group)?, tx.ask_about_instance()?.sent)));
+            assert_eq!(kept.unwrap(), (Vec::new(), number));
+        }
+        let count = "SELECT count(*) FROM outbox";
+        let rows = local.read(|tx| Ok(tx.sql.query_row(count, [], |row| row.get::<_, i64>(0))?));
+        assert!(rows.unwrap() < 100);
+    }
 }

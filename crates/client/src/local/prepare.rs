@@ -8,7 +8,7 @@ use conclave_rpc::v1::{self, submit_request::Body};
 use prost::Message as _;
 
 use super::{Tx, outbox::Item, rules::plain};
-use crate::{ClientError, intent::Intent, session::Call};
+use crate::{ClientError, Group, Standing, intent::Intent, session::Call};
 
 impl Tx<'_> {
     /// What a group's outbox has to ask the service for next; `None` where nothing waits. Turns a
@@ -92,6 +92,38 @@ impl Tx<'_> {
         content: &[u8],
         now: UnixMillis,
     ) -> Result<Option<Call>, ClientError> {
+        match self.seal_message(group, item, content) {
+            // RFC 9420 §12.4: whoever leaves has to be gone before the next message.
+            Err(ClientError::Engine(EngineError::PendingProposals)) => {
+                self.prepare_commit(group, item, Change::update(), false, now)
+            }
+            sealed => sealed,
+        }
+    }
+
+    /// Makes the bytes of a message that was just put into the outbox, in the same transaction, where it is
+    /// first there. Where it can't be encrypted now, its turn comes.
+    pub(crate) fn seal_at_once(&self, group: GroupId, row: i64) -> Result<(), ClientError> {
+        let is_member = |it: Group| it.standing == Standing::Member;
+        let item = self.first_item(group)?.filter(|item| item.id == row);
+        let (Some(item), true) = (item, self.group(group)?.is_some_and(is_member)) else {
+            return Ok(());
+        };
+        let Intent::Send(content) = &item.intent else {
+            return Ok(());
+        };
+        match self.seal_message(group, &item, content) {
+            Err(error) if !is_final(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn seal_message(
+        &self,
+        group: GroupId,
+        item: &Item,
+        content: &[u8],
+    ) -> Result<Option<Call>, ClientError> {
         let commitment = self.commitment(group, content);
         let franking = commitment
             .as_ref()
@@ -100,21 +132,13 @@ impl Tx<'_> {
         let leak = self.leak(franking, content);
         #[cfg(feature = "planted-bugs")]
         let franking = leak.as_deref().or(franking);
-        match self.engine.encrypt(self, group, content, franking) {
-            Ok(effects) => {
-                #[cfg(feature = "planted-bugs")]
-                let effects = self.forget_generation(effects);
-                let message = self.apply(effects)?;
-                self.count_encrypted()?;
-                let body = Body::ApplicationMessage(message.clone().into());
-                self.prepared(group, item, body, &message, true)
-            }
-            // RFC 9420 §12.4: whoever leaves has to be gone before the next message.
-            Err(EngineError::PendingProposals) => {
-                self.prepare_commit(group, item, Change::update(), false, now)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let effects = self.engine.encrypt(self, group, content, franking)?;
+        #[cfg(feature = "planted-bugs")]
+        let effects = self.forget_generation(effects);
+        let message = self.apply(effects)?;
+        self.count_encrypted(item.id)?;
+        let body = Body::ApplicationMessage(message.clone().into());
+        self.prepared(group, item, body, &message, true)
     }
 
     /// What has whoever reads it able to show that this device sent it (`docs/franking.md`).

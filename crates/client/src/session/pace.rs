@@ -175,6 +175,18 @@ impl Progress {
         }
     }
 
+    /// Whether a message that is put into the outbox would be the next thing to go out, as far as is known.
+    pub(super) fn is_idle(&self) -> bool {
+        self.standing == Standing::Member
+            && !self.is_out()
+            && !self.has_report
+            && !self.log.is_due()
+            && !self.trial.has_case
+            && self.confirm_at.is_none()
+            && self.departed_at.is_none()
+            && self.outbox_backoff.is_clear()
+    }
+
     /// Everything may have news, and waits are over: the service is there again.
     pub(super) fn look_again(&mut self) {
         self.log.set();

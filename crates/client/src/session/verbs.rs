@@ -163,7 +163,7 @@ impl Session {
         &mut self,
         intent: IntentId,
     ) -> Result<Option<Result<Receipt, String>>, ClientError> {
-        self.local.write(|tx| tx.take_outcome(intent.0))
+        self.local.take_outcome(intent.0)
     }
 
     /// All groups that this device knows, by name.

@@ -59,12 +59,16 @@ fn tables(database: &Connection) -> Vec<String> {
 fn contents(database: &Connection) -> Vec<Vec<Value>> {
     let version = database.pragma_query_value(None, "user_version", |row| row.get(0));
     let mut all = vec![vec![version.unwrap()]];
-    let schema = "SELECT name, sql FROM sqlite_schema ORDER BY name".to_owned();
+    // What SQLite keeps for itself stays where nothing uses it any more, and does not come along.
+    const COUNTERS: &str = "sqlite_sequence";
+    let schema =
+        format!("SELECT name, sql FROM sqlite_schema WHERE name <> '{COUNTERS}' ORDER BY name");
+    let has_counters = database.table_exists(None, COUNTERS).unwrap();
     let tables = tables(database)
         .into_iter()
         .map(|it| format!("SELECT * FROM {it}"));
-    let counters = "SELECT * FROM sqlite_sequence".to_owned();
-    for query in [schema, counters].into_iter().chain(tables) {
+    let counters = has_counters.then(|| format!("SELECT * FROM {COUNTERS}"));
+    for query in [schema].into_iter().chain(counters).chain(tables) {
         let mut query = database.prepare(&query).unwrap();
         let columns = query.column_count();
         let rows = query.query_map([], |row| (0..columns).map(|at| row.get(at)).collect());
