@@ -3,7 +3,7 @@
 //!
 //! - *Conclave*: the engine of Conclave's clients (OpenMLS on AWS-LC, own storage), state in memory.
 //! - *OpenMLS*: OpenMLS as it comes, on RustCrypto and its memory storage (JSON).
-//! - *mls-rs*: mls-rs on AWS-LC, state in its memory storage after each step.
+//! - *mls-rs*: mls-rs on AWS-LC, and on RustCrypto, state in its memory storage after each step.
 
 mod mls_rs;
 mod openmls;
@@ -107,11 +107,18 @@ pub enum Peer {
     Openmls,
     /// mls-rs on AWS-LC.
     MlsRs,
+    /// mls-rs on RustCrypto.
+    MlsRsRustCrypto,
 }
 
 impl Peer {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Conclave, Self::Openmls, Self::MlsRs];
+    pub const ALL: [Self; 4] = [
+        Self::Conclave,
+        Self::Openmls,
+        Self::MlsRs,
+        Self::MlsRsRustCrypto,
+    ];
 
     /// What it is called in tables.
     #[must_use]
@@ -120,6 +127,7 @@ impl Peer {
             Self::Conclave => "Conclave",
             Self::Openmls => "OpenMLS, RustCrypto",
             Self::MlsRs => "mls-rs, AWS-LC",
+            Self::MlsRsRustCrypto => "mls-rs, RustCrypto",
         }
     }
 
@@ -131,7 +139,8 @@ impl Peer {
         match self {
             Self::Conclave => ours::device(number),
             Self::Openmls => openmls::device(number),
-            Self::MlsRs => mls_rs::device(number),
+            Self::MlsRs => mls_rs::on_aws_lc(number),
+            Self::MlsRsRustCrypto => mls_rs::on_rustcrypto(number),
         }
     }
 }

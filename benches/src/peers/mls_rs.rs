@@ -1,4 +1,4 @@
-//! mls-rs on AWS-LC, which writes its state into a storage in memory after each step.
+//! mls-rs, which writes its state into a storage in memory after each step.
 
 use std::{
     convert::Infallible,
@@ -8,9 +8,9 @@ use std::{
     },
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use mls_rs::{
-    CipherSuite, CipherSuiteProvider as _, Client, CryptoProvider as _, ExtensionList, Group,
+    CipherSuite, CipherSuiteProvider as _, Client, CryptoProvider, ExtensionList, Group,
     GroupStateStorage, MlsMessage,
     client_builder::MlsConfig,
     group::{
@@ -25,6 +25,7 @@ use mls_rs::{
 };
 use mls_rs_core::group::{EpochRecord, GroupState};
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
+use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 use zeroize::Zeroizing;
 
 use super::{Device, Invitation, slice_of};
@@ -72,12 +73,24 @@ impl GroupStateStorage for Counted {
     }
 }
 
-pub(super) fn device(number: u32) -> anyhow::Result<Box<dyn Device>> {
-    let (crypto, suite) = (AwsLcCryptoProvider::new(), CipherSuite::CURVE25519_AES128);
+pub(super) fn on_aws_lc(number: u32) -> anyhow::Result<Box<dyn Device>> {
+    device(number, AwsLcCryptoProvider::new())
+}
+
+pub(super) fn on_rustcrypto(number: u32) -> anyhow::Result<Box<dyn Device>> {
+    device(number, RustCryptoProvider::new())
+}
+
+fn device(
+    number: u32,
+    crypto: impl CryptoProvider + Clone + 'static,
+) -> anyhow::Result<Box<dyn Device>> {
+    let suite = CipherSuite::CURVE25519_AES128;
     let provider = crypto
         .cipher_suite_provider(suite)
         .context("no such suite")?;
-    let (secret, public) = provider.signature_key_generate()?;
+    let keys = provider.signature_key_generate();
+    let (secret, public) = keys.map_err(|error| anyhow!("no key: {error:?}"))?;
     let name = format!("member{number}@example.org").into_bytes();
     let who = SigningIdentity::new(BasicCredential::new(name).into_credential(), public);
     let storage = Counted::default();

@@ -8,12 +8,13 @@ use super::{Row, Time};
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// The peers whose versions count.
-const PEERS: [&str; 6] = [
+const PEERS: [&str; 7] = [
     "openmls",
     "openmls_rust_crypto",
     "openmls_memory_storage",
     "mls-rs",
     "mls-rs-crypto-awslc",
+    "mls-rs-crypto-rustcrypto",
     "aws-lc-rs",
 ];
 
@@ -42,8 +43,8 @@ pub(super) fn heading(sizes: &[u32]) -> anyhow::Result<String> {
     writeln!(
         text,
         "*Conclave* is the engine of its clients: OpenMLS on AWS-LC with a storage of its own, each step \
-         with what it has written. *OpenMLS* is used as it comes, with RustCrypto and its memory storage; \
-         *mls-rs* with AWS-LC, its state written into its memory storage after each step. In the groups \
+         with what it has written. *Cryptography alone* is a signature and a seal, without any protocol. *OpenMLS* is used as it comes, with RustCrypto and its memory storage; \
+         *mls-rs* with either, its state written into its memory storage after each step. In the groups \
          that are made here by adding everybody at once the tree is blank, so that each Commit with a \
          path carries a ciphertext for each member; the tables of a *full tree* are of a forged group \
          that has lived for long. There *ours* is the crates `mls-public` and `mls-member`, and all three \
