@@ -29,6 +29,17 @@ pub struct Step {
     pub what: What,
 }
 
+impl Step {
+    /// Something that a client does, so many milliseconds after the world begins.
+    #[must_use]
+    pub fn deed(at_millis: u64, client: usize, deed: Deed) -> Self {
+        Self {
+            at_millis,
+            what: What::Deed(client, deed),
+        }
+    }
+}
+
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -65,6 +65,26 @@ pub enum ScenarioError {
     Invalid(&'static str),
 }
 
+impl Scenario {
+    /// One group of all clients, where nothing goes wrong but what stands in the plan.
+    #[must_use]
+    pub fn without_faults(clients: usize) -> Self {
+        Self {
+            clients,
+            groups: 1,
+            members: clients,
+            crashes_per_million_steps: 0,
+            network: Network {
+                lost: 0,
+                doubled: 0,
+                slow: 0,
+                ..Network::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use conclave_simulator::{Deed, Fault, Network, Plan, Scenario, Step, Trace, What, run};
+use conclave_simulator::{Deed, Fault, Plan, Scenario, Step, Trace, What, run};
 
 /// Who is away. The others talk.
 const AWAY: usize = 3;
@@ -14,28 +14,12 @@ const PACE_MILLIS: u64 = 60;
 
 /// One of four is away while the others commit and talk; then it has to have what they have.
 fn away_for(commits: u64, messages: u64) {
-    let scenario = Scenario {
-        clients: 4,
-        groups: 1,
-        members: 4,
-        crashes_per_million_steps: 0,
-        network: Network {
-            lost: 0,
-            doubled: 0,
-            slow: 0,
-            ..Network::default()
-        },
-        ..Scenario::default()
-    };
-    let deed = |at_millis, client, deed| Step {
-        at_millis,
-        what: What::Deed(client, deed),
-    };
+    let scenario = Scenario::without_faults(4);
     let talk_from = 12_000;
     let length = messages * PACE_MILLIS;
     let mut steps = vec![
-        deed(1_000, 0, Deed::Create(0)),
-        deed(1_500, 0, Deed::Add(0, vec![1, 2, AWAY])),
+        Step::deed(1_000, 0, Deed::Create(0)),
+        Step::deed(1_500, 0, Deed::Add(0, vec![1, 2, AWAY])),
         Step {
             at_millis: talk_from - 1_000,
             what: What::Fault(Fault::Crash(AWAY, length + 2_000)),
@@ -44,11 +28,11 @@ fn away_for(commits: u64, messages: u64) {
     let speaker = |nth: u64| usize::try_from(nth % 3).unwrap();
     steps.extend((0..messages).map(|nth| {
         let at_millis = talk_from + nth * PACE_MILLIS;
-        deed(at_millis, speaker(nth), Deed::Send(0))
+        Step::deed(at_millis, speaker(nth), Deed::Send(0))
     }));
     steps.extend((0..commits).map(|nth| {
         let at_millis = talk_from + nth * length / commits + 7;
-        deed(at_millis, speaker(nth), Deed::Update(0))
+        Step::deed(at_millis, speaker(nth), Deed::Update(0))
     }));
     steps.sort_by_key(|step| step.at_millis);
     let plan = Plan { seed: 1, steps };

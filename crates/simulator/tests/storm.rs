@@ -3,35 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use conclave_simulator::{Deed, Fault, Network, Plan, Report, Scenario, Step, Trace, What, run};
+use conclave_simulator::{Deed, Fault, Plan, Report, Scenario, Step, Trace, What, run};
 
 const MEMBERS: usize = 24;
 
 /// Of 24 members, 16 leave within four seconds, while the others talk.
 fn storm(seed: u64, faults: Vec<Fault>) -> Report {
-    let scenario = Scenario {
-        clients: MEMBERS,
-        groups: 1,
-        members: MEMBERS,
-        crashes_per_million_steps: 0,
-        network: Network {
-            lost: 0,
-            doubled: 0,
-            slow: 0,
-            ..Network::default()
-        },
-        ..Scenario::default()
-    };
-    let deed = |at_millis, client, deed| Step {
-        at_millis,
-        what: What::Deed(client, deed),
-    };
+    let scenario = Scenario::without_faults(MEMBERS);
     let mut steps = vec![
-        deed(1_000, 0, Deed::Create(0)),
-        deed(1_500, 0, Deed::Add(0, (1..MEMBERS).collect())),
+        Step::deed(1_000, 0, Deed::Create(0)),
+        Step::deed(1_500, 0, Deed::Add(0, (1..MEMBERS).collect())),
     ];
-    steps.extend((0..16).map(|nth| deed(20_000 + 250 * nth as u64, 8 + nth, Deed::Leave(0))));
-    steps.extend((0..40).map(|nth| deed(19_900 + 150 * nth as u64, nth % 8, Deed::Send(0))));
+    steps.extend((0..16).map(|nth| Step::deed(20_000 + 250 * nth as u64, 8 + nth, Deed::Leave(0))));
+    steps.extend((0..40).map(|nth| Step::deed(19_900 + 150 * nth as u64, nth % 8, Deed::Send(0))));
     steps.extend(faults.into_iter().map(|fault| Step {
         at_millis: 19_000,
         what: What::Fault(fault),

@@ -72,14 +72,10 @@ pub fn ordering(input: &[u8]) {
 }
 
 fn beginning() -> Vec<Step> {
-    let step = |at_millis, deed| Step {
-        at_millis,
-        what: What::Deed(0, deed),
-    };
     let others = (1..CLIENTS).collect();
     vec![
-        step(2_000, Deed::Create(0)),
-        step(2_500, Deed::Add(0, others)),
+        Step::deed(2_000, 0, Deed::Create(0)),
+        Step::deed(2_500, 0, Deed::Add(0, others)),
     ]
 }
 
