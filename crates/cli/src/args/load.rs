@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueHint};
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Load {
     /// The server's address, for example `http://127.0.0.1:4400`. The users and groups stay there: take a
-    /// server of its own, started with rates that let them through (`conclave serve --rate`)
+    /// server of its own, started so that it lets them through (`conclave serve --unlimited`)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) server: String,
     /// The certificate (PEM) that certifies the server's, where browsers would not know it

@@ -82,8 +82,8 @@ pub(crate) struct Serve {
     /// Seconds between saying, as gRPC health, that the end is near, and stopping
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) notice: u64,
-    /// Set no rate limits: for measuring
-    #[arg(long, hide = true, conflicts_with = "rate")]
+    /// Set no rate limits, to measure: never where strangers can reach it
+    #[arg(long, conflicts_with = "rate")]
     pub(crate) unlimited: bool,
 }
 
