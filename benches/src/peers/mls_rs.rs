@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use conclave_benches_life::{Device, GROUP, Invitation, slice_of};
 use mls_rs::{
     CipherSuite, CipherSuiteProvider as _, Client, CryptoProvider, ExtensionList, Group,
     GroupStateStorage, MlsMessage,
@@ -27,10 +28,6 @@ use mls_rs_core::group::{EpochRecord, GroupState};
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 use zeroize::Zeroizing;
-
-use super::{Device, Invitation, slice_of};
-
-const GROUP: &[u8] = b"a group of many";
 
 struct MlsRs<C: MlsConfig> {
     client: Client<C>,

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use conclave_benches_life::{Device, Invitation, slice_of};
 use conclave_engine::{
     Change, Device as Identity, Effects, Engine, EngineError, KeyPackage, LoadedGroups,
     MemoryState, PreparedCommit, State, StateError,
@@ -11,8 +12,6 @@ use conclave_protocol::{
     DeviceAddress, DeviceCertificate, DeviceClaims, DeviceId, GroupId, GroupRules, SigningKey,
     UnixMillis, limits::ADDS_PER_COMMIT_MAX,
 };
-
-use super::{Device, Invitation, slice_of};
 
 const GROUP: GroupId = GroupId::from_bytes([7; 16]);
 

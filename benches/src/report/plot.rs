@@ -13,12 +13,13 @@ use super::Row;
 const SIZE: (u32, u32) = (720, 420);
 
 /// Colours that people who see red and green alike can tell apart (Okabe and Ito).
-const COLOURS: [RGBColor; 5] = [
+const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(86, 86, 86),
+    RGBColor(230, 159, 0),
 ];
 
 /// Draws what a deed costs, by size, in milliseconds of the processor; `false` where there is nothing to

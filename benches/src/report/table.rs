@@ -7,11 +7,15 @@ use super::{Row, Time};
 /// What was resolved, which says what the peers' versions are.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
+/// What the program was resolved to that has OpenMLS with SQLite.
+const LOCK_ELSEWHERE: &str = include_str!("../../openmls-sqlite/Cargo.lock");
+
 /// The peers whose versions count.
-const PEERS: [&str; 7] = [
+const PEERS: [&str; 8] = [
     "openmls",
     "openmls_rust_crypto",
     "openmls_memory_storage",
+    "openmls_sqlite_storage",
     "mls-rs",
     "mls-rs-crypto-awslc",
     "mls-rs-crypto-rustcrypto",
@@ -43,7 +47,9 @@ pub(super) fn heading(sizes: &[u32]) -> anyhow::Result<String> {
     writeln!(
         text,
         "*Conclave* is the engine of its clients: OpenMLS on AWS-LC with a storage of its own, each step \
-         with what it has written. *Cryptography alone* is a signature and a seal, without any protocol. *OpenMLS* is used as it comes, with RustCrypto and its memory storage; \
+         with what it has written. *Cryptography alone* is a signature and a seal, without any protocol. *OpenMLS* is used as it comes, with RustCrypto and its memory storage, and with its SQLite storage in a \
+         program beside: a file in WAL mode with `synchronous = FULL`, JSON in it, each step in one transaction, and \
+         what is written are the pages of its log, while its memory is without SQLite's; \
          *mls-rs* with either, its state written into its memory storage after each step. In the groups \
          that are made here by adding everybody at once the tree is blank, so that each Commit with a \
          path carries a ciphertext for each member; the tables of a *full tree* are of a forged group \
@@ -57,7 +63,10 @@ pub(super) fn heading(sizes: &[u32]) -> anyhow::Result<String> {
 
 fn version(name: &str) -> Option<&'static str> {
     let begin = format!("name = \"{name}\"");
-    let mut lines = LOCK.lines().skip_while(|line| *line != begin);
+    let mut lines = LOCK
+        .lines()
+        .chain(LOCK_ELSEWHERE.lines())
+        .skip_while(|line| *line != begin);
     let line = lines.nth(1)?.strip_prefix("version = \"")?;
     line.strip_suffix('"')
 }

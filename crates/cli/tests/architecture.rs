@@ -20,9 +20,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("mls-public", &["crypto"]),
     ("mls-member", &["mls-public", "crypto"]),
     ("conformance", &["crypto", "mls-public", "mls-member"]),
+    ("benches-life", &[]),
     (
         "benches",
         &[
+            "benches-life",
             "crypto",
             "protocol",
             "mls-public",
@@ -79,7 +81,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "engine",
             "delivery-service",
             "conformance",
-            "benches",
+            "benches-life",
             "fuzz-checks",
         ],
     ),
@@ -90,10 +92,10 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crypto",
             "delivery-service",
             "conformance",
-            "benches",
+            "benches-life",
         ],
     ),
-    ("openmls_rust_crypto", &["conformance", "benches"]),
+    ("openmls_rust_crypto", &["conformance", "benches-life"]),
 ];
 
 /// The one module of the service that knows OpenMLS.
