@@ -195,6 +195,41 @@ fn the_last_owner_hands_over_before_leaving() {
     assert!(is_forbidden_last(&mut table, group));
 }
 
+#[test]
+fn the_last_two_who_leave_at_the_same_moment_wait_for_nobody() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    make(&mut table, group, ALICE, BOB, Role::Owner);
+    for seat in [ALICE, BOB] {
+        table.session(seat).leave(group).unwrap();
+    }
+    // Neither could commit that the other one goes.
+    table.settle();
+    for seat in [ALICE, BOB] {
+        assert_has_left(&mut table, group, seat);
+        let history = table.history(seat, group);
+        let leaves = history.iter().filter(|it| it.kind == EntryKind::Leaves);
+        assert_eq!(leaves.count(), 2, "both Proposals were in the log");
+    }
+}
+
+#[test]
+fn who_leaves_waits_for_nobody_who_is_no_more() {
+    let (mut table, group) = Table::with(&["alice", "bob"]);
+    make(&mut table, group, ALICE, BOB, Role::Owner);
+    table.delete_user(BOB);
+    table.seats.truncate(1);
+    // His leaf stands: on the service's word alone nobody is put out.
+    table.session(ALICE).leave(group).unwrap();
+    table.settle();
+    assert_has_left(&mut table, group, ALICE);
+}
+
+fn assert_has_left(table: &mut Table, group: GroupId, seat: usize) {
+    let left = table.session(seat).group(group).unwrap().unwrap();
+    assert_eq!(left.standing, Standing::Ended);
+    assert_eq!(table.session(seat).wake_at_in(group), None);
+}
+
 /// Nobody is left to hand over to, so the rules do not keep anybody.
 fn is_forbidden_last(table: &mut Table, group: GroupId) -> bool {
     !matches!(

@@ -13,7 +13,9 @@ mod review;
 use std::time::Duration;
 
 use conclave_crypto::Crypto;
-use conclave_protocol::{DeviceAddress, DeviceCertificate, Epoch, GroupId, GroupRules, UserId};
+use conclave_protocol::{
+    DeviceAddress, DeviceCertificate, DeviceId, Epoch, GroupId, GroupRules, UserId,
+};
 use openmls::prelude::{
     GroupContext, GroupEpoch, LeafNodeIndex, MlsGroup, MlsMessageOut, ParentNode,
     tls_codec::{Serialize as _, Size as _},
@@ -236,6 +238,30 @@ impl Engine {
                 own.usize(),
                 epoch,
             ))
+        })
+    }
+
+    /// Whether everybody who is there has asked to leave, but for these devices, which are no more: nobody is left
+    /// to commit it (RFC 9420 §12.2).
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownGroup`].
+    pub fn is_deserted(
+        &self,
+        state: &dyn State,
+        group: GroupId,
+        gone: &[DeviceId],
+    ) -> Result<bool, EngineError> {
+        self.ask(state, group, |_, group| {
+            let leaving = commit::leaving(group);
+            let leaves = group.members().map(|member| member.index);
+            // Most often the first who stays says it, so that a large group costs little.
+            for leaf in leaves.filter(|leaf| !leaving.contains(leaf)) {
+                if !gone.contains(&certificates::member(group, leaf)?.address().device) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         })
     }
 

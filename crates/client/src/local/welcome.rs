@@ -1,7 +1,7 @@
 //! Joining from a Welcome, and the KeyPackages that make it possible.
 
 use conclave_engine::EngineError;
-use conclave_protocol::{GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
+use conclave_protocol::{DeviceId, GroupId, Sequence, UnixMillis, limits::KEY_PACKAGE_STOCK};
 use conclave_rpc::{group_id, v1};
 
 use super::{Reason, Tx};
@@ -142,6 +142,15 @@ impl Tx<'_> {
             Some(true) => Ok(Some(self.engine.turn(self, id)?)),
             _ => Ok(None),
         }
+    }
+
+    /// Whether this device and all others who are there have asked to leave, but for these, which are no more.
+    pub(crate) fn is_deserted(&self, id: GroupId, gone: &[DeviceId]) -> Result<bool, ClientError> {
+        let group = self.group(id)?;
+        Ok(
+            group.is_some_and(|group| group.standing == Standing::Leaving)
+                && self.engine.is_deserted(self, id, gone)?,
+        )
     }
 
     /// Whether somebody who leaves this group waits for a Commit of another member.

@@ -83,6 +83,7 @@ impl Session {
                 progress.log.done();
                 self.note_departures(id, page, now);
                 events.extend(self.compare_with_service(id, page, now)?);
+                events.extend(self.go_with_the_last(id)?);
             }
         }
         Ok(events)
@@ -171,8 +172,30 @@ impl Session {
             progress.leavers_are_gone(now);
         }
         let (unreadable, has_read) = (run.unreadable.clone(), run.has_read);
+        let has_leaves = run.has_leaves;
         let mut events = self.take_run(id, run, now)?;
         events.extend(self.doubt(id, &unreadable, has_read, now)?);
+        if has_leaves {
+            events.extend(self.go_with_the_last(id)?);
+        }
+        Ok(events)
+    }
+
+    /// Takes this device as gone from a group that it and all others leave: nobody is left to confirm it, and the
+    /// service takes no Commit of anybody who comes that would have leavers stay. Of devices that are no more the
+    /// service's word will do, since this one gives up nothing but its own place.
+    fn go_with_the_last(&mut self, id: GroupId) -> Result<Vec<Event>, ClientError> {
+        let progress = self.groups.get(&id);
+        let Some(progress) = progress.filter(|it| it.standing == Standing::Leaving && !it.is_out())
+        else {
+            return Ok(Vec::new());
+        };
+        let gone = &progress.departed;
+        if !self.local.read(|tx| tx.is_deserted(id, gone))? {
+            return Ok(Vec::new());
+        }
+        let events = self.local.write(|tx| tx.end_group(id))?;
+        self.refresh(id)?;
         Ok(events)
     }
 

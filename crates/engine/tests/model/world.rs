@@ -132,6 +132,11 @@ impl World {
                     .map(|leaver| index_of(&leaver.device))
                     .collect();
                 assert_eq!(leaving, self.leaving);
+                let staying = self.members.difference(&self.leaving);
+                let staying: Vec<_> = staying.map(|index| address(*index).device).collect();
+                let is_deserted = |gone| engine.is_deserted(state, GROUP, gone).unwrap();
+                assert_eq!(is_deserted(&[]), staying.is_empty());
+                assert!(is_deserted(&staying));
             }
             let expected = self.expected.get(&index).cloned().unwrap_or_default();
             assert_eq!(client.read, expected, "device {index} read something else");
