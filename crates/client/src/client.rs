@@ -369,7 +369,8 @@ impl Client {
         self.settle(group, &[intent.await?]).await
     }
 
-    /// Asks to leave a group. It takes effect when another member's device confirms it.
+    /// Asks to leave a group. It takes effect when another member's device confirms it, and at once where all others
+    /// leave, too.
     ///
     /// # Errors
     /// [`ClientError::Forbidden`] for the last owner while others are there, who has to
