@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use conclave_protocol::{DeviceId, GroupId, MembershipIntent, RequestId, Sequence, UserId};
+use conclave_protocol::{DeviceId, GroupId, Sequence, UserId};
 use tokio::sync::watch;
 use tonic::Code;
 
 use crate::{
     ClientError, Entry, Event, Events, Group, Home, Member, Receipt, Registration, Standing,
-    entropy::{now, random, seed},
+    entropy::{now, seed},
     local::user_named,
     remote::{self, Remote},
     session::{Call, Database, IntentId, Rejection, Session},
@@ -336,12 +336,15 @@ impl Client {
 
     /// Asks a member who is online to add and remove users, and says whose device was asked: where
     /// many want to change a group at the same moment, one Commit of one member does for all.
-    /// Whether it happened shows in the group's history: it comes to nothing where the rules do not let
-    /// that member do it. Where nobody else is online, this device does it at its next
-    /// [`sync`](Self::sync).
+    /// This device sees to it, also after a restart, while it [syncs](Self::sync) or follows
+    /// [events](Self::events): what nobody has done after a while is asked of another member, and after a few
+    /// turns this device does it. [`Event::WishEnded`] says how it ended, in the group's history it shows.
+    /// Where nobody else is online, this device does it at its next sync.
     ///
     /// # Errors
-    /// [`ClientError::Forbidden`], [`ClientError::Refused`], [`ClientError::Unreachable`].
+    /// [`ClientError::Forbidden`], [`ClientError::NotMember`]; [`ClientError::Refused`],
+    /// [`ClientError::RateLimited`], [`ClientError::Unreachable`] where nobody was asked for now: it is kept, and
+    /// somebody will be.
     pub async fn ask_for(
         &self,
         group: GroupId,
@@ -349,15 +352,9 @@ impl Client {
         remove: &[UserId],
     ) -> Result<DeviceId, ClientError> {
         let (added, removed) = (add.to_vec(), remove.to_vec());
-        self.session(move |session| session.check_may_change(group, &added, &removed))
+        self.session(move |session| session.ask_for(group, &added, &removed))
             .await?;
-        let intent = MembershipIntent {
-            add: add.to_vec(),
-            remove: remove.to_vec(),
-        };
-        let request = RequestId::from_bytes(random());
-        let remote = &self.inner.remote;
-        remote.submit_intent(group, &intent, request, now()).await
+        self.hand_over(group).await
     }
 
     /// Renews this device's keys in a group, so that what was stolen before is worth nothing after.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use conclave_protocol::{GroupId, UnixMillis};
+use conclave_protocol::{DeviceId, GroupId, UnixMillis};
 
 use crate::{
     Client, ClientError, Event, Receipt,
@@ -105,6 +105,22 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// Hands to others what they are asked to do, and says whose device was asked last.
+    pub(crate) async fn hand_over(&self, group: GroupId) -> Result<DeviceId, ClientError> {
+        let _turn = self.inner.turn.lock().await;
+        while let Some(call) = self
+            .session(move |session| session.next_of_asked(group, now()))
+            .await?
+        {
+            if let (_, Some(rejection)) = self.ask(call).await? {
+                return Err(rejection.into_error(&self.inner.remote.url));
+            }
+        }
+        let asked = self.session(move |session| Ok(session.asked_last(group)));
+        let nobody = || ClientError::Refused("nobody can take it now".into());
+        asked.await?.ok_or_else(nobody)
     }
 
     async fn all_that_is_due(&self) -> Result<Vec<Event>, ClientError> {

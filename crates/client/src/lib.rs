@@ -84,5 +84,5 @@ pub use profile::ProfileChange;
 pub use reading::{Unread, UserReceipt};
 pub use recovery::{Recovery, RecoveryPhrase};
 pub use reporting::{Report, Shown};
-pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing};
+pub use types::{Entry, EntryKind, Event, Group, Member, Receipt, Registration, Standing, WishEnd};
 pub use waiting::{Waiting, WaitingId};

@@ -35,70 +35,45 @@ where
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
     let mut service = service.clone();
+    macro_rules! answer {
+        ($method:ident, $request:expr) => {
+            service.$method(with($request, token)).await?.into_inner()
+        };
+    }
     Ok(match call.clone() {
         Call::Register(request) => Reply::Register(service.register(request).await?.into_inner()),
-        Call::CheckInstance(request) => {
-            let asked = service.check_instance(with(request, token));
-            Reply::CheckInstance(asked.await?.into_inner())
-        }
+        Call::CheckInstance(request) => Reply::CheckInstance(answer!(check_instance, request)),
         Call::Describe(request) => Reply::Describe(service.describe(request).await?.into_inner()),
         Call::PublishKeyPackages(request) => {
-            let asked = service.publish_key_packages(with(request, token));
-            Reply::PublishKeyPackages(asked.await?.into_inner())
+            Reply::PublishKeyPackages(answer!(publish_key_packages, request))
         }
         Call::PublishDeviceList(request) => {
-            let asked = service.publish_device_list(with(request, token));
-            Reply::PublishDeviceList(asked.await?.into_inner())
+            Reply::PublishDeviceList(answer!(publish_device_list, request))
         }
         Call::FetchDeviceLists(request) => {
-            let asked = service.fetch_device_lists(with(request, token));
-            Reply::FetchDeviceLists(asked.await?.into_inner())
+            Reply::FetchDeviceLists(answer!(fetch_device_lists, request))
         }
-        Call::FindGroups(request) => {
-            let asked = service.find_groups(with(request, token));
-            Reply::FindGroups(asked.await?.into_inner())
-        }
+        Call::FindGroups(request) => Reply::FindGroups(answer!(find_groups, request)),
         Call::TakeKeyPackages(request) => {
-            let asked = service.take_key_packages(with(request, token));
-            Reply::TakeKeyPackages(asked.await?.into_inner())
+            Reply::TakeKeyPackages(answer!(take_key_packages, request))
         }
-        Call::ReadMailbox(request) => {
-            let asked = service.read_mailbox(with(request, token));
-            Reply::ReadMailbox(asked.await?.into_inner())
-        }
+        Call::ReadMailbox(request) => Reply::ReadMailbox(answer!(read_mailbox, request)),
         Call::AcknowledgeMailbox(request) => {
-            let asked = service.acknowledge_mailbox(with(request, token));
-            Reply::AcknowledgeMailbox(asked.await?.into_inner())
+            Reply::AcknowledgeMailbox(answer!(acknowledge_mailbox, request))
         }
-        Call::FetchTree(request) => {
-            let asked = service.fetch_tree(with(request, token));
-            Reply::FetchTree(tree(asked.await?.into_inner()).await?)
-        }
+        Call::FetchTree(request) => Reply::FetchTree(tree(answer!(fetch_tree, request)).await?),
         Call::FetchGroupInfo(request) => {
-            let asked = service.fetch_group_info(with(request, token));
-            let (first, tree) = group_info(asked.await?.into_inner()).await?;
+            let (first, tree) = group_info(answer!(fetch_group_info, request)).await?;
             Reply::FetchGroupInfo(first, tree)
         }
-        Call::CreateGroup(request) => {
-            let asked = service.create_group(with(request, token));
-            Reply::CreateGroup(asked.await?.into_inner())
-        }
-        Call::Submit(request) => {
-            let asked = service.submit(with(request, token));
-            Reply::Submit(asked.await?.into_inner())
-        }
-        Call::ReportCommit(request) => {
-            let asked = service.report_commit(with(request, token));
-            Reply::ReportCommit(asked.await?.into_inner())
-        }
+        Call::CreateGroup(request) => Reply::CreateGroup(answer!(create_group, request)),
+        Call::Submit(request) => Reply::Submit(answer!(submit, request)),
+        Call::SubmitIntent(request) => Reply::SubmitIntent(answer!(submit_intent, request)),
+        Call::ReportCommit(request) => Reply::ReportCommit(answer!(report_commit, request)),
         Call::VoteForSuccessor(request) => {
-            let asked = service.vote_for_successor(with(request, token));
-            Reply::VoteForSuccessor(asked.await?.into_inner())
+            Reply::VoteForSuccessor(answer!(vote_for_successor, request))
         }
-        Call::ReadLog(request) => {
-            let asked = service.read_log(with(request, token));
-            Reply::ReadLog(asked.await?.into_inner())
-        }
+        Call::ReadLog(request) => Reply::ReadLog(answer!(read_log, request)),
     })
 }
 

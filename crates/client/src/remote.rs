@@ -6,10 +6,7 @@ mod requests;
 
 use std::{future::Future, sync::Mutex, time::Duration};
 
-use conclave_protocol::{
-    Challenge, DeviceId, GroupId, MembershipIntent, RequestId, SigningKey, UnixMillis,
-    limits::{INTENT_LIFETIME, RPC_MESSAGE_BYTES_MAX},
-};
+use conclave_protocol::{Challenge, DeviceId, SigningKey, limits::RPC_MESSAGE_BYTES_MAX};
 use conclave_rpc::{
     BEARER, ErrorDetail, VERSION,
     v1::{self, delivery_service_client::DeliveryServiceClient},
@@ -92,37 +89,6 @@ impl Remote {
             }
         };
         answered.map_err(|status| Rejection::from(&status))
-    }
-
-    /// Hands an intent to a member who is online, and says to whom.
-    pub(crate) async fn submit_intent(
-        &self,
-        group: GroupId,
-        intent: &MembershipIntent,
-        request: RequestId,
-        now: UnixMillis,
-    ) -> Result<DeviceId, ClientError> {
-        let request = v1::SubmitIntentRequest {
-            group_id: group.as_bytes().to_vec().into(),
-            request_id: request.as_bytes().to_vec().into(),
-            intent: intent
-                .sign(group, now.after(INTENT_LIFETIME), &self.key)
-                .into(),
-        };
-        let answer = self
-            .authorised(|token| {
-                let (mut service, request) = (self.service.clone(), request.clone());
-                async move {
-                    Ok(service
-                        .submit_intent(signed(request, token))
-                        .await?
-                        .into_inner())
-                }
-            })
-            .await
-            .map_err(|status| self.error(&status))?;
-        conclave_rpc::device_id(&answer.committer_device_id)
-            .map_err(|error| ClientError::Protocol(error.to_string()))
     }
 
     /// Opens the live stream of this device; further requests go into `requests`' other end.

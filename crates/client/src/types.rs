@@ -292,6 +292,17 @@ pub enum Event {
         /// Who.
         user: UserId,
     },
+    /// What this device had [asked others to do](crate::Client::ask_for) has ended.
+    WishEnded {
+        /// The group.
+        group: GroupId,
+        /// Who was to be added or removed.
+        user: UserId,
+        /// Whether it was to be added.
+        is_add: bool,
+        /// How it ended.
+        end: WishEnd,
+    },
     /// This device can't follow a group any longer, and comes back by itself.
     Resyncing {
         /// The group.
@@ -314,6 +325,21 @@ pub enum Event {
     CaughtUp,
     /// The connection was lost; it is being made again.
     Disconnected,
+}
+
+/// How something ended that a device had asked others to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WishEnd {
+    /// It is as it was to be, by whomever.
+    Done,
+    /// The group's rules do not let this user ask for it any longer.
+    Forbidden,
+    /// This device is no longer in the group.
+    NotMember,
+    /// Nobody did it, and this device, which tried it last, can't: there may be no such user, or none of its
+    /// devices can be added. The reason is a sentence, where there is more to say.
+    Impossible(Option<String>),
 }
 
 /// Where an intent ended up.

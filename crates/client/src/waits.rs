@@ -53,6 +53,14 @@ pub(crate) const CONFIRM_TURN: Duration = Duration::from_millis(400);
 /// whoever's turn it is should have done so by then.
 pub(crate) const STORM_WAIT: Duration = Duration::from_secs(3);
 
+/// Waits until what somebody was asked to do is asked of another. A storm gathers for seconds, and its
+/// Commits have a queue before them.
+pub(crate) const ASK_WAITS: Waits = Waits::new(20_000, 60_000);
+
+/// How often others are asked before this device does a thing itself: few who are online have neither the
+/// right nor the time, and two minutes are what somebody waits who is not told of it.
+pub(crate) const ASK_TURNS_MAX: u32 = 3;
+
 /// The longest wait before this device removes the devices that were revoked. Every device online waits a
 /// random part of it, so that most find it done already.
 pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(1);

@@ -7,11 +7,14 @@ mod common;
 #[path = "common/table.rs"]
 mod table;
 
+use std::time::Duration;
+
 use conclave_client::{
     ClientError, EntryKind, Event, Forbidden, GroupId, Permissions, Planted, Role, Standing,
-    session::{IntentId, Session},
+    UserId, WishEnd,
+    session::{Hint, IntentId, Session},
 };
-use table::Table;
+use table::{Death, Table};
 
 const ALICE: usize = 0;
 const BOB: usize = 1;
@@ -31,7 +34,7 @@ const ONLY_ADMINS: Permissions = Permissions {
     send: Role::Admin,
 };
 
-fn user(table: &mut Table, seat: usize) -> conclave_client::UserId {
+fn user(table: &mut Table, seat: usize) -> UserId {
     table.session(seat).user().clone()
 }
 
@@ -377,13 +380,11 @@ fn go_round(table: &mut Table) -> String {
     for _ in 0..20 {
         for seat in 0..table.seats.len() {
             let session = table.session(seat);
-            session
-                .hint(conclave_client::session::Hint::Connected)
-                .unwrap();
+            session.hint(Hint::Connected).unwrap();
             while table.step(seat, |_, answer| answer) {}
         }
         problem = table.session(BOB).take_problem().or(problem);
-        table.now = table.now.after(std::time::Duration::from_secs(3));
+        table.now = table.now.after(Duration::from_secs(3));
     }
     problem.expect("Bob is told").to_string()
 }
@@ -410,4 +411,99 @@ async fn nobody_has_others_do_what_they_may_not() {
         matches!(asked, Err(ClientError::Forbidden(Forbidden::Add))),
         "{asked:?}"
     );
+}
+
+/// Lets these go on until the one who asked for something hears how it ended: how, and how long that took.
+fn until_ended(table: &mut Table, asker: usize, seats: &[usize]) -> (WishEnd, Duration) {
+    let begun = table.now;
+    loop {
+        let ended = table.seats[asker].events.iter().find_map(|it| match it {
+            Event::WishEnded { end, .. } => Some(end.clone()),
+            _ => None,
+        });
+        let took = Duration::from_millis(table.now.0 - begun.0);
+        if let Some(end) = ended {
+            return (end, took);
+        }
+        assert!(took < Duration::from_secs(300), "it never ends");
+        for seat in seats {
+            table.session(*seat).hint(Hint::Connected).unwrap();
+            while table.step(*seat, |_, answer| answer) {}
+        }
+        table.now = table.now.after(Duration::from_millis(500));
+    }
+}
+
+/// Alice, Bob and Carol in a group, and Dave, whom Bob wants in it.
+fn who_wants_dave() -> (Table, GroupId, UserId) {
+    let (mut table, group) = Table::with(&["alice", "bob", "carol"]);
+    let dave = table.sit_down("dave");
+    table.settle();
+    let dave = user(&mut table, dave);
+    (table, group, dave)
+}
+
+#[test]
+fn what_was_handed_to_somebody_who_is_gone_is_done_by_another() {
+    for death in [
+        None,
+        Some((Death::BeforeAsking, 0)),
+        Some((Death::BeforeAsking, 3)),
+        Some((Death::BeforeHearing, 0)),
+        Some((Death::BeforeHearing, 2)),
+    ] {
+        let (mut table, group, dave) = who_wants_dave();
+        let _online = [ALICE, CAROL].map(|seat| table.follow(seat, group));
+        table.session(BOB).ask_for(group, &[dave], &[]).unwrap();
+        // Alice has been there for longest, and is gone from now on.
+        table.seats[BOB].death = death;
+        let (end, took) = until_ended(&mut table, BOB, &[BOB, CAROL, 3]);
+        assert_eq!(end, WishEnd::Done);
+        assert!(took < Duration::from_secs(60), "{took:?}");
+        let added = table.history(BOB, group).pop().unwrap();
+        assert!(matches!(added.kind, EntryKind::Added(_)), "{added:?}");
+        assert_eq!(added.author, user(&mut table, CAROL));
+    }
+}
+
+#[test]
+fn what_nobody_does_its_asker_does() {
+    let (mut table, group, dave) = who_wants_dave();
+    let _online = [ALICE, CAROL].map(|seat| table.follow(seat, group));
+    let nobody: UserId = "nobody@here".parse().unwrap();
+    table.session(BOB).ask_for(group, &[dave], &[]).unwrap();
+    let (end, took) = until_ended(&mut table, BOB, &[BOB]);
+    assert_eq!(end, WishEnd::Done);
+    assert!(took < Duration::from_secs(180), "{took:?}");
+    // And where that can't be, it says so.
+    table.seats[BOB].events.clear();
+    table.session(BOB).ask_for(group, &[nobody], &[]).unwrap();
+    let (end, _) = until_ended(&mut table, BOB, &[BOB]);
+    assert_eq!(end, WishEnd::Impossible(None));
+    assert!(table.session(BOB).given_up(group).unwrap().is_empty());
+}
+
+#[test]
+fn whoever_may_not_do_it_is_passed_over_at_once() {
+    let (mut table, group, dave) = who_wants_dave();
+    make(&mut table, group, ALICE, BOB, Role::Admin);
+    permit(&mut table, group, ONLY_ADMINS);
+    let _online = [CAROL, ALICE].map(|seat| table.follow(seat, group));
+    table.session(BOB).ask_for(group, &[dave], &[]).unwrap();
+    let (end, took) = until_ended(&mut table, BOB, &[ALICE, BOB, CAROL, 3]);
+    assert_eq!(end, WishEnd::Done);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn who_is_put_out_hears_that_what_it_asked_for_has_ended() {
+    let (mut table, group, dave) = who_wants_dave();
+    let bob = user(&mut table, BOB);
+    let _online = table.follow(ALICE, group);
+    table.session(BOB).ask_for(group, &[dave], &[]).unwrap();
+    while table.step(BOB, |_, answer| answer) {}
+    // Carol has not heard of it.
+    table.session(CAROL).remove(group, &[bob]).unwrap();
+    let (end, _) = until_ended(&mut table, BOB, &[BOB, CAROL]);
+    assert_eq!(end, WishEnd::NotMember);
 }

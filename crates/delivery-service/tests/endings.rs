@@ -5,7 +5,7 @@
 mod common;
 
 use common::{GROUP, Person, World, follow, id, now};
-use conclave_protocol::{SigningKey, UnixMillis, UserDeletion};
+use conclave_protocol::{DeviceId, SigningKey, UnixMillis, UserDeletion};
 use conclave_rpc::{
     ErrorDetail,
     v1::{self, mailbox_item::Item},
@@ -145,10 +145,20 @@ async fn a_device_is_told_that_its_key_packages_run_low_and_nobody_drains_them()
 }
 
 async fn hand_over(by: &mut Person, number: u64) -> Result<Vec<u8>, Status> {
+    hand_over_past(by, number, &[]).await
+}
+
+async fn hand_over_past(
+    by: &mut Person,
+    number: u64,
+    passed_over: &[DeviceId],
+) -> Result<Vec<u8>, Status> {
+    let passed_over = passed_over.iter().map(|it| id(it.as_bytes()));
     let request = by.signed(v1::SubmitIntentRequest {
         group_id: id(GROUP.as_bytes()),
         request_id: id(&common::spread(number)),
         intent: b"opaque".to_vec().into(),
+        passed_over_device_ids: passed_over.collect(),
     });
     let response = by.rpc.submit_intent(request).await?.into_inner();
     Ok(response.committer_device_id.to_vec())
@@ -176,6 +186,13 @@ async fn an_intent_goes_to_a_member_who_is_online() {
         _ => None,
     });
     let intents: Vec<_> = intents.collect();
+    let past_bob = hand_over_past(carol, 7, &[asking]).await.unwrap();
+    assert_eq!(past_bob, alice.device().as_bytes());
+    let past_all = [asking, alice.device(), carol.device()];
+    let refused = hand_over_past(carol, 8, &past_all).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let refused = hand_over_past(carol, 9, &[asking; 9]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(intents.len(), 2, "the same one once");
     assert!(intents.iter().all(|it| it.intent[..] == *b"opaque"));
     assert_eq!(intents[0].sender_device_id, id(carol.device().as_bytes()));

@@ -180,6 +180,9 @@ pub const INTENT_BYTES_MAX: usize = 160 * 1024;
 /// How long a member has to commit an intent that was handed to it; then whoever asked asks again.
 pub const INTENT_LIFETIME: Duration = Duration::from_mins(10);
 
+/// Devices that whoever hands over an intent passes over: more than it asks before it does the thing itself.
+pub const PASSED_OVER_MAX: usize = 8;
+
 /// Bytes of an invitation's token: nobody guesses it.
 pub const INVITATION_TOKEN_BYTES: usize = 32;
 

@@ -254,6 +254,7 @@ impl Tx<'_> {
         if was == Standing::Leaving {
             self.enqueue(id, &Intent::Leave)?;
         }
+        self.ask_again_in(id, successor)?;
         self.move_outbox(id)
     }
 

@@ -5,6 +5,7 @@
 //! code runs under any scheduler.
 
 mod account;
+mod asked;
 mod cases;
 mod contacts;
 mod content;
@@ -61,6 +62,7 @@ use zeroize::Zeroizing;
 pub use self::database::Database;
 pub(crate) use self::{
     account::Account,
+    asked::Asked,
     database::{delete, is_new, relock},
     groups::user_named,
     instance::Checked,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::ClientError;
 
 /// The schema that this program writes; it stands in `user_version`.
-pub(super) const SCHEMA_VERSION: u32 = 21;
+pub(super) const SCHEMA_VERSION: u32 = 22;
 
 /// What certifies the server, in PEM, where that is not who certifies everybody's.
 const SCHEMA_2: &str = "ALTER TABLE account ADD COLUMN server_ca TEXT;";
@@ -263,6 +263,21 @@ const SCHEMA_21: &str = "
     CREATE INDEX outbox_by_group ON outbox (group_id, id);
 ";
 
+const SCHEMA_22: &str = "
+    -- What this device has asked members to do who are online, until it is done or can't be.
+    CREATE TABLE asked (
+        group_id  BLOB NOT NULL,
+        user      TEXT NOT NULL,
+        -- Whether the user is to be added; otherwise removed.
+        is_add    INTEGER NOT NULL,
+        -- How often somebody was asked.
+        turns     INTEGER NOT NULL,
+        -- The row of the outbox by which this device does it itself in the end.
+        own_row   INTEGER,
+        PRIMARY KEY (group_id, user)
+    ) STRICT, WITHOUT ROWID;
+";
+
 const SCHEMA_11: &str = "
     -- Devices that ask to be let in, by invitations that this one made.
     CREATE TABLE askers (
@@ -432,7 +447,7 @@ const SCHEMA_1: &str = "
 pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9,
     SCHEMA_10, SCHEMA_11, SCHEMA_12, SCHEMA_13, SCHEMA_14, SCHEMA_15, SCHEMA_16, SCHEMA_17,
-    SCHEMA_18, SCHEMA_19, SCHEMA_20, SCHEMA_21,
+    SCHEMA_18, SCHEMA_19, SCHEMA_20, SCHEMA_21, SCHEMA_22,
 ];
 
 /// Brings a database to the newest schema, in one transaction.

@@ -41,6 +41,8 @@ pub enum Call {
     CreateGroup(v1::CreateGroupRequest),
     /// A message for a group's log.
     Submit(v1::SubmitRequest),
+    /// What somebody who is online is to do.
+    SubmitIntent(v1::SubmitIntentRequest),
     /// That a Commit can't be processed.
     ReportCommit(v1::ReportCommitRequest),
     /// That a group goes on as another.
@@ -58,6 +60,7 @@ impl Call {
             Self::FetchGroupInfo(request) => &request.group_id,
             Self::CreateGroup(request) => &request.group_id,
             Self::Submit(request) => &request.group_id,
+            Self::SubmitIntent(request) => &request.group_id,
             Self::ReportCommit(request) => &request.group_id,
             Self::VoteForSuccessor(request) => &request.group_id,
             Self::ReadLog(request) => &request.group_id,
@@ -99,6 +102,8 @@ pub enum Reply {
     CreateGroup(v1::CreateGroupResponse),
     /// Where the message stands.
     Submit(v1::SubmitResponse),
+    /// Who got it.
+    SubmitIntent(v1::SubmitIntentResponse),
     /// The report is heard.
     ReportCommit(v1::ReportCommitResponse),
     /// The vote is heard.

@@ -194,6 +194,7 @@ impl Progress {
     pub(super) fn leavers_are_gone(&mut self, now: UnixMillis) {
         self.leaves.done(now);
         self.leaves.look_again();
+        self.asking.look_again();
         self.confirm_at = None;
     }
 

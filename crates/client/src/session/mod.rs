@@ -18,6 +18,7 @@
 //! twice, late, or to another opening does no harm. Randomness that the session itself needs comes
 //! from the [`Seed`]; that of OpenMLS comes from the system.
 
+mod ask;
 mod call;
 mod devices;
 mod follow;

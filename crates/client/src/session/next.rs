@@ -155,7 +155,12 @@ impl Session {
                 call => Ok(call),
             };
         }
-        match progress.standing {
+        let standing = progress.standing;
+        self.look_at_asked(id, now)?;
+        let Some(progress) = self.groups.get_mut(&id) else {
+            return Ok(None);
+        };
+        match standing {
             Standing::Ended if progress.has_farewell => {
                 let farewell = self.local.read(|tx| tx.farewell(id))?;
                 Ok(farewell.map(Call::VoteForSuccessor))
@@ -169,6 +174,9 @@ impl Session {
                     return self.next_of_log(id, now);
                 }
                 if let Some(call) = self.next_of_trial(id, now)? {
+                    return Ok(Some(call));
+                }
+                if let Some(call) = self.next_to_ask(id, now)? {
                     return Ok(Some(call));
                 }
                 self.do_wishes(id, now)?;

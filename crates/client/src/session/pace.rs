@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use conclave_protocol::{DeviceId, UnixMillis, UserId};
 
-use super::{gather::Gathering, successor::Trial};
+use super::{ask::Asking, gather::Gathering, successor::Trial};
 use crate::{
     ClientError, Standing,
     waits::{LEAVES_GATHER, WISHES_GATHER, Waits, part},
@@ -104,6 +104,8 @@ pub(super) struct Progress {
     pub(super) leaves: Gathering,
     /// What members have handed to this device.
     pub(super) wishes: Gathering,
+    /// What this device has asked others to do.
+    pub(super) asking: Asking,
     /// When this device confirms that others leave, once it is known whose turn it is.
     pub(super) confirm_at: Option<UnixMillis>,
     /// Since when this device has had something to say, and has left it to others to let leavers go.
@@ -152,6 +154,7 @@ impl Progress {
             outbox_backoff: Backoff::default(),
             leaves: Gathering::new(LEAVES_GATHER),
             wishes: Gathering::new(WISHES_GATHER),
+            asking: Asking::default(),
             confirm_at: None,
             waits_since: None,
             has_turned: false,
@@ -193,6 +196,7 @@ impl Progress {
         self.outbox.set();
         self.leaves.look_again();
         self.wishes.look_again();
+        self.asking.look_again();
         self.log_backoff.clear();
         self.trial.look_again();
     }
@@ -201,7 +205,7 @@ impl Progress {
     pub(super) fn wake_at(&self) -> Option<UnixMillis> {
         let trial = self.trial_wakes_at();
         if self.standing == Standing::Ended {
-            return trial;
+            return self.asking.looks_at().into_iter().chain(trial).min();
         }
         if self.has_report {
             return Some(UnixMillis(0));
@@ -227,9 +231,12 @@ impl Progress {
                 .not_before()
                 .max(self.waits_for_others()),
         );
+        let asks = matches!(self.standing, Standing::Member | Standing::Leaving);
+        let asks = asks.then(|| self.asking.wake_at(self.outbox_backoff.not_before()));
         let own = [
             self.confirm_at.max(self.leaves.closes_at()),
             self.wishes.closes_at(),
+            asks.flatten(),
             self.departed_at,
             self.receipt_at,
             self.repair_at,

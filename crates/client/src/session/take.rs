@@ -97,6 +97,10 @@ impl Session {
                 self.take_opening(asked, &first, &tree, now)
             }
             (Call::Submit(request), Reply::Submit(reply)) => self.take_accepted(request, &reply),
+            (Call::SubmitIntent(asked), Reply::SubmitIntent(reply)) => {
+                let device = conclave_rpc::device_id(&reply.committer_device_id).ok();
+                self.take_ask(asked, device, now).map(no_events)
+            }
             (Call::ReadLog(asked), Reply::ReadLog(page)) => self.take_log(asked, &page, now),
             _ => Err(ClientError::Protocol(
                 "an answer to another question".into(),
@@ -114,6 +118,12 @@ impl Session {
         if matches!(call, Call::PublishDeviceList(_)) && !self.is_registered() {
             // A user who is not known has no list, and may register.
             self.devices.list_refused |= rejection.is_answer();
+        }
+        if let Call::SubmitIntent(asked) = call
+            && (rejection.is_decision() || rejection.is_answer())
+        {
+            self.service.clear();
+            return self.take_ask(asked, None, now).map(no_events);
         }
         match rejection {
             Rejection::RateLimited(wait) => self.limited(call, *wait, now)?,
@@ -221,7 +231,7 @@ impl Session {
                 .local
                 .read(|tx| tx.waits_for_key_packages(&asked.request_id))?
                 .map(|(group, _)| group),
-            Call::Submit(_) | Call::CreateGroup(_) => call.group(),
+            Call::Submit(_) | Call::SubmitIntent(_) | Call::CreateGroup(_) => call.group(),
             _ => None,
         };
         match group.and_then(|id| self.groups.get_mut(&id)) {

@@ -27,7 +27,12 @@ use conclave_protocol::{SigningKey, UserDeletion};
 use conclave_rpc::v1::{
     self, delivery_service_client::DeliveryServiceClient, submit_request::Body,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
 
 /// Rounds after which everything that can happen has happened.
 const ROUNDS_MAX: usize = 3000;
@@ -253,6 +258,36 @@ impl Table {
         let seed = self.seed();
         let nobody = Session::create(database, &at, "here", "nobody", &seed, self.now).unwrap();
         std::mem::replace(&mut self.seats[seat].session, nobody).close()
+    }
+
+    /// Has a device follow a group live while what is given lives: who is online is asked to do things.
+    pub fn follow(
+        &mut self,
+        seat: usize,
+        group: GroupId,
+    ) -> (
+        mpsc::Sender<v1::StreamRequest>,
+        Streaming<v1::StreamResponse>,
+    ) {
+        let open = v1::OpenStream {
+            mailbox_after_cursor: 0,
+            groups: vec![v1::FollowGroup {
+                group_id: group.as_bytes().to_vec().into(),
+                after_sequence: 0,
+            }],
+        };
+        let (requests, receiver) = mpsc::channel(1);
+        let device = self.seats[seat].session.device();
+        let mut service = DeliveryServiceClient::new(self.service.connect(Some(device)));
+        self.runtime.block_on(async {
+            let request = Some(v1::stream_request::Request::Open(open));
+            let sent = requests.send(v1::StreamRequest { request });
+            sent.await.unwrap();
+            let stream = service.stream(ReceiverStream::new(receiver)).await;
+            let mut stream = stream.unwrap().into_inner();
+            stream.message().await.unwrap();
+            (requests, stream)
+        })
     }
 
     /// Asks the service, as the device that sits there.

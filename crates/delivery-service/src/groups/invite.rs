@@ -154,14 +154,15 @@ impl Groups {
             .map(drop)
     }
 
-    /// Hands a member's intent to one that is online, and says to whom. Those who have been online
-    /// longest come first, so that the intents of many gather at one.
+    /// Hands a member's intent to one that is online and not passed over, and says to whom. Those who have
+    /// been online longest come first, so that the intents of many gather at one.
     pub(crate) fn hand_over(
         &self,
         group: GroupId,
         sender: DeviceId,
         request: RequestId,
         intent: &[u8],
+        passed_over: &[DeviceId],
     ) -> Result<DeviceId, Refusal> {
         check_size("intent: too large", intent, limits::INTENT_BYTES_MAX)?;
         self.require_member(group, sender)?;
@@ -177,8 +178,8 @@ impl Groups {
         let others = online.into_iter().filter(|device| *device != sender);
         // Who is leaving commits nothing any more, its own removal least of all (RFC 9420 §12.2).
         let leaving = self.store.going(group)?.leaving;
-        let staying = |device: &DeviceId| !leaving.contains(device);
-        for device in others.chain([sender]).filter(staying) {
+        let is_asked = |it: &DeviceId| !leaving.contains(it) && !passed_over.contains(it);
+        for device in others.chain([sender]).filter(is_asked) {
             if self.access(group, device).is_ok_and(|it| it.is_member())
                 && self.tell(device, &notice)? == Notified::Done
             {

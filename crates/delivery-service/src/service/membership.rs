@@ -1,13 +1,16 @@
 //! Ways into a group, intents, and what is deleted for good.
 
-use conclave_protocol::{UnixMillis, limits::CHUNK_BYTES};
+use conclave_protocol::{
+    DeviceId, UnixMillis,
+    limits::{CHUNK_BYTES, PASSED_OVER_MAX},
+};
 use conclave_rpc::{device_id, group_id, request_id, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Response, Status};
+use tonic::{Response, Status, codegen::Bytes};
 
 use super::{Authenticated, Events, Service};
-use crate::{groups::Opening, hub::Signal, limits::STREAM_EVENTS_MAX};
+use crate::{error::Refusal, groups::Opening, hub::Signal, limits::STREAM_EVENTS_MAX};
 
 impl Service {
     pub(super) async fn send_group_info(
@@ -92,11 +95,12 @@ impl Service {
     ) -> Result<Response<v1::SubmitIntentResponse>, Status> {
         let group = group_id(&body.group_id)?;
         let request = request_id(&body.request_id)?;
+        let passed_over = passed_over(&body.passed_over_device_ids)?;
         let committer = self
             .job(move |rooms| {
                 rooms.moderation.check_may_reach(caller, now)?;
                 let groups = &rooms.groups;
-                groups.hand_over(group, caller, request, &body.intent)
+                groups.hand_over(group, caller, request, &body.intent, &passed_over)
             })
             .await?;
         Ok(Response::new(v1::SubmitIntentResponse {
@@ -142,7 +146,7 @@ impl Service {
 fn responses(opening: Opening) -> impl Iterator<Item = v1::FetchGroupInfoResponse> {
     let Opening { entrance, tree } = opening;
     let mut first = Some(v1::FetchGroupInfoResponse {
-        tree_part: tonic::codegen::Bytes::new(),
+        tree_part: Bytes::new(),
         group_info: entrance.group_info.into(),
         pending_proposals: entrance.proposals.into_iter().map(Into::into).collect(),
         epoch: entrance.head.epoch.0,
@@ -150,7 +154,7 @@ fn responses(opening: Opening) -> impl Iterator<Item = v1::FetchGroupInfoRespons
         tree_bytes: tree.len() as u64,
         approval: entrance.approval.unwrap_or_default().into(),
     });
-    let tree = tonic::codegen::Bytes::from(tree);
+    let tree = Bytes::from(tree);
     (0..tree.len()).step_by(CHUNK_BYTES).map(move |at| {
         let part = tree.slice(at..tree.len().min(at + CHUNK_BYTES));
         v1::FetchGroupInfoResponse {
@@ -158,4 +162,13 @@ fn responses(opening: Opening) -> impl Iterator<Item = v1::FetchGroupInfoRespons
             ..first.take().unwrap_or_default()
         }
     })
+}
+
+fn passed_over(ids: &[Bytes]) -> Result<Vec<DeviceId>, Refusal> {
+    if ids.len() > PASSED_OVER_MAX {
+        return Err(Refusal::Invalid("passed_over_device_ids: too many"));
+    }
+    let known = |id: &Bytes| device_id(id).ok();
+    let ids: Option<Vec<DeviceId>> = ids.iter().map(known).collect();
+    ids.ok_or(Refusal::Invalid("passed_over_device_ids: not ids"))
 }
