@@ -4,8 +4,9 @@ use conclave_protocol::{DeviceId, Epoch, GroupId, Sequence, UserId, limits};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    super::{Delta, Going, NewGroup, Page, Range, Result, Snapshot, TreePart},
+    super::{Delta, EntryKind, Going, NewGroup, Page, Range, Result, Snapshot, TreePart},
     columns::typed,
+    log,
     writer::Transaction,
 };
 use crate::ordering::Head;
@@ -79,19 +80,13 @@ pub(super) fn depart(db: &Transaction<'_>, group: GroupId, device: DeviceId) -> 
 }
 
 pub(super) fn going(db: &Connection, group: GroupId) -> Result<Going> {
-    let devices = |query: &str| -> Result<Vec<DeviceId>> {
-        let devices = db
-            .prepare_cached(query)?
-            .query_map([group.as_bytes()], |row| typed(row, 0))?
-            .collect::<Result<_, _>>()?;
-        Ok(devices)
-    };
+    let departed = db
+        .prepare_cached("SELECT device_id FROM departed WHERE group_id = ?1 ORDER BY device_id")?
+        .query_map([group.as_bytes()], |row| typed(row, 0))?
+        .collect::<Result<_, _>>()?;
     Ok(Going {
-        leaving: devices(
-            "SELECT sender FROM log JOIN mls_group USING (group_id, epoch)
-             WHERE group_id = ?1 AND kind = 2 ORDER BY log.sequence",
-        )?,
-        departed: devices("SELECT device_id FROM departed WHERE group_id = ?1 ORDER BY device_id")?,
+        leaving: log::senders(db, group, EntryKind::Proposal)?,
+        departed,
     })
 }
 

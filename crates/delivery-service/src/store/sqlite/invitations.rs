@@ -139,6 +139,10 @@ fn approval(
     Ok(approval)
 }
 
+/// The Proposals of an epoch.
+pub(super) const PROPOSALS: &str = "SELECT message FROM log
+     WHERE group_id = ?1 AND epoch = ?2 AND kind = 2 AND kind <> 3 ORDER BY sequence";
+
 pub(super) fn entrance(
     db: &Connection,
     group: GroupId,
@@ -152,10 +156,7 @@ pub(super) fn entrance(
         .prepare_cached("SELECT message FROM group_info WHERE group_id = ?1")?
         .query_row([group.as_bytes()], |row| row.get(0))?;
     let proposals = db
-        .prepare_cached(
-            "SELECT message FROM log
-             WHERE group_id = ?1 AND epoch = ?2 AND kind = 2 ORDER BY sequence",
-        )?
+        .prepare_cached(PROPOSALS)?
         .query_map(params![group.as_bytes(), head.epoch.0], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(Some(Entrance {

@@ -181,16 +181,18 @@ pub(super) fn read(
     Ok(entries)
 }
 
+/// Reports and votes up to an entry, the latest first.
+pub(super) const WORDS: &str =
+    "SELECT sequence, epoch, kind, sender, accepted_millis, message FROM log
+     WHERE group_id = ?1 AND sequence <= ?2 AND kind >= 4 ORDER BY sequence DESC LIMIT ?3";
+
 pub(super) fn words(
     db: &Connection,
     group: GroupId,
     up_to: Sequence,
     limit: usize,
 ) -> Result<Vec<Entry>> {
-    let mut statement = db.prepare_cached(
-        "SELECT sequence, epoch, kind, sender, accepted_millis, message FROM log
-         WHERE group_id = ?1 AND sequence <= ?2 AND kind >= 4 ORDER BY sequence DESC LIMIT ?3",
-    )?;
+    let mut statement = db.prepare_cached(WORDS)?;
     let mut rows = statement.query(params![group.as_bytes(), up_to.0, limit])?;
     let mut words = Vec::new();
     while let Some(row) = rows.next()? {
@@ -200,12 +202,13 @@ pub(super) fn words(
     Ok(words)
 }
 
+/// Who sent what is of a kind in the present epoch. Nobody asks so for application messages, of which there are many.
+pub(super) const SENDERS: &str = "SELECT sender FROM log JOIN mls_group USING (group_id, epoch)
+     WHERE group_id = ?1 AND kind = ?2 AND kind <> 3 ORDER BY log.sequence";
+
 pub(super) fn senders(db: &Connection, group: GroupId, kind: EntryKind) -> Result<Vec<DeviceId>> {
     let senders = db
-        .prepare_cached(
-            "SELECT sender FROM log JOIN mls_group USING (group_id, epoch)
-             WHERE group_id = ?1 AND kind = ?2 ORDER BY log.sequence",
-        )?
+        .prepare_cached(SENDERS)?
         .query_map(params![group.as_bytes(), number_of(kind)], |row| {
             typed(row, 0)
         })?

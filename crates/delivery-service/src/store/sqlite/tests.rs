@@ -1,11 +1,14 @@
 //! What only a file has to do.
 
+use std::iter::repeat_n;
+
 use conclave_protocol::{Epoch, ReportId, Sequence, UnixMillis};
 use conclave_safety::{Act, Actor, Chain, Entry as AuditEntry, Measure, MeasureKind, Target};
+use rusqlite::params_from_iter;
 
 use super::{
     super::contract::{GROUP, all, device, found},
-    OpenError, SqliteStore,
+    OpenError, SqliteStore, invitations, log,
 };
 use crate::{ordering::Head, store::Store as _};
 
@@ -81,6 +84,33 @@ fn an_older_database_is_brought_up_to_date() {
     SqliteStore::open(&path).unwrap();
 }
 
+/// A group has many more messages than anything else: what is asked at each of them reads none of the others.
+#[test]
+fn what_is_no_message_is_found_without_reading_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let db = rusqlite::Connection::open(&path).unwrap();
+    for (query, index) in [
+        (
+            log::SENDERS,
+            "log_of_kind (group_id=? AND epoch=? AND kind=?)",
+        ),
+        (
+            invitations::PROPOSALS,
+            "log_of_kind (group_id=? AND epoch=? AND kind=?)",
+        ),
+        (log::WORDS, "log_words (group_id=? AND sequence<?)"),
+    ] {
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let values = params_from_iter(repeat_n(2, plan.parameter_count()));
+        let steps = plan.query_map(values, |step| step.get::<_, String>(3));
+        let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+        let is_found = steps.iter().any(|step| step.contains(index));
+        assert!(is_found, "{query}: {steps:?}");
+    }
+}
+
 /// What moderators did before there was an index of it is found by the report that it is about.
 #[test]
 fn the_audit_log_of_an_older_database_is_found_by_report() {
@@ -88,7 +118,8 @@ fn the_audit_log_of_an_older_database_is_found_by_report() {
     let path = folder.path().join("old.db");
     drop(SqliteStore::open(&path).unwrap());
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE audit_about").unwrap();
+    old.execute_batch("DROP TABLE audit_about; DROP INDEX log_of_kind")
+        .unwrap();
     old.pragma_update(None, "user_version", 10).unwrap();
     let report = ReportId::from_bytes([0xab; 16]);
     let measure = Measure {
