@@ -25,6 +25,8 @@ use conclave_rpc::{
 use tls_codec::{Serialize as _, VLBytes};
 use tonic::transport::Channel;
 
+mod served;
+
 use crate::{
     Config, Server, clock,
     follower::Follower,
@@ -286,7 +288,7 @@ async fn measure_catching_up() {
     tokio::spawn(server.run(std::future::pending()));
     let channel = Channel::from_shared(url).unwrap().connect_lazy();
     let mut rpc = DeliveryServiceClient::new(channel);
-    let token = sign_in(&mut rpc).await;
+    let token = sign_in(&mut rpc, 1).await;
     for run in 0..5 {
         let begun = Instant::now();
         assert_eq!(follow(&mut rpc, &token).await, ENTRIES);
@@ -327,8 +329,8 @@ fn read_pages(path: &Path, entries: u64) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-async fn sign_in(rpc: &mut DeliveryServiceClient<Channel>) -> String {
-    let device: DeviceId = contract::device(1);
+async fn sign_in(rpc: &mut DeliveryServiceClient<Channel>, number: u8) -> String {
+    let device: DeviceId = contract::device(number);
     let device_id = device.as_bytes().to_vec().into();
     let asked = v1::RequestChallengeRequest { device_id };
     let challenge = rpc
@@ -337,7 +339,7 @@ async fn sign_in(rpc: &mut DeliveryServiceClient<Channel>) -> String {
         .unwrap()
         .into_inner()
         .challenge;
-    let key = SigningKey::from_seed(&[1; 32]);
+    let key = SigningKey::from_seed(&[number; 32]);
     let signature = Challenge::from_bytes(&challenge).unwrap().answer(&key);
     let answer = v1::AuthenticateRequest {
         challenge,

@@ -1,26 +1,36 @@
-//! Franks: what is signed together is kept once, and each entry's proof is made of it when it is read.
+//! Franks: what is signed together is kept once, and each entry's proof is made of it when it is read. A stamp that is
+//! signed alone stands with its entry, whole: a row of its own would be half of what it costs.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use conclave_protocol::{Frank, FrankBatch, Stamp, StampingKey, UnixMillis};
+use conclave_protocol::{Frank, FrankBatch, GroupId, Sequence, Stamp, StampingKey, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::{Result, StoreError};
 use crate::limits::{EXPIRED_PER_TRANSACTION_MAX, FRANK_BATCHES_CACHED_MAX};
 
-/// What stands beside an entry: its batch, its place in there, and the service's own proof.
+/// What stands beside an entry that was signed with others: its batch, its place in there, and the service's own proof.
+/// A whole frank is longer.
 pub(super) const PLACE_BYTES: usize = 8 + 4 + 32;
 
 /// Stamps that the next commit signs.
 #[derive(Default)]
 pub(super) struct Unsigned {
-    leaves: Vec<[u8; 32]>,
+    stamped: Vec<Stamped>,
     /// What they have in common, from the first of them on.
     batch: Option<(i64, Arc<StampingKey>)>,
     latest: UnixMillis,
+}
+
+/// A stamp, and the entry that it is of.
+struct Stamped {
+    leaf: [u8; 32],
+    group: GroupId,
+    sequence: Sequence,
+    mac: [u8; 32],
 }
 
 impl Unsigned {
@@ -35,24 +45,30 @@ impl Unsigned {
             Some(batch) => batch,
             None => self.batch.insert((next_batch(db)?, Arc::clone(key))),
         };
-        let index = u32::try_from(self.leaves.len()).map_err(|_| CORRUPT)?;
+        let index = u32::try_from(self.stamped.len()).map_err(|_| CORRUPT)?;
         let mut place = [0; PLACE_BYTES];
         place[..8].copy_from_slice(&batch.to_be_bytes());
         place[8..12].copy_from_slice(&index.to_be_bytes());
-        place[12..].copy_from_slice(&key.authenticate(stamp));
-        self.leaves.push(stamp.leaf());
+        let mac = key.authenticate(stamp);
+        place[12..].copy_from_slice(&mac);
+        self.stamped.push(Stamped {
+            leaf: stamp.leaf(),
+            group: stamp.group,
+            sequence: stamp.sequence,
+            mac,
+        });
         self.latest = self.latest.max(stamp.accepted);
         Ok(place)
     }
 
     /// How many there are, for [`Self::forget_after`].
     pub(super) fn count(&self) -> usize {
-        self.leaves.len()
+        self.stamped.len()
     }
 
     /// Forgets what came after so many, whose entries are not kept.
     pub(super) fn forget_after(&mut self, count: usize) {
-        self.leaves.truncate(count);
+        self.stamped.truncate(count);
     }
 
     /// Signs them, as part of the transaction.
@@ -60,12 +76,28 @@ impl Unsigned {
         let Some((id, key)) = self.batch else {
             return Ok(());
         };
+        let leaves = self.stamped.iter().map(|it| it.leaf).collect();
         // None where all were forgotten; at most as many as writes in a commit.
-        let Some(batch) = FrankBatch::seal(self.leaves, &key) else {
+        let Some(batch) = FrankBatch::seal(leaves, &key) else {
             return Ok(());
         };
+        if let [only] = &self.stamped[..] {
+            return only.keep(db, batch.frank(0, only.mac));
+        }
         db.prepare_cached("INSERT INTO frank_batch VALUES (?1, ?2, ?3)")?
             .execute(params![id, self.latest.0, batch.to_bytes()])?;
+        Ok(())
+    }
+}
+
+impl Stamped {
+    fn keep(&self, db: &Connection, frank: Option<Frank>) -> rusqlite::Result<()> {
+        db.prepare_cached("UPDATE log SET frank = ?3 WHERE group_id = ?1 AND sequence = ?2")?
+            .execute(params![
+                self.group.as_bytes(),
+                self.sequence.0,
+                frank.map(|frank| frank.to_bytes()),
+            ])?;
         Ok(())
     }
 }
@@ -113,6 +145,9 @@ impl<'a> Batches<'a> {
 
     /// `None` where the batch had its time before the entry: logs are cut one after the other.
     pub(super) fn frank(&mut self, db: &Connection, place: &[u8]) -> Result<Option<Frank>> {
+        if place.len() > PLACE_BYTES {
+            return Frank::from_bytes(place).map(Some).ok_or(CORRUPT);
+        }
         let (id, rest) = place.split_first_chunk::<8>().ok_or(CORRUPT)?;
         let (index, mac) = rest.split_first_chunk::<4>().ok_or(CORRUPT)?;
         let batch = match self.known.entry(i64::from_be_bytes(*id)) {
@@ -179,12 +214,56 @@ mod tests {
         }
     }
 
+    fn database() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        let franks = include_str!("schema_9.sql").split("ALTER").next().unwrap();
+        db.execute_batch(franks).unwrap();
+        db.execute_batch("CREATE TABLE log (group_id BLOB, sequence INTEGER, frank BLOB)")
+            .unwrap();
+        db
+    }
+
+    /// Appends entries in one commit, of which the first so many are kept.
+    fn commit(db: &Connection, key: &Arc<StampingKey>, entries: &[u64], kept: usize) {
+        let mut unsigned = Unsigned::default();
+        for entry in entries {
+            let place = unsigned.take(db, &stamp(*entry), key).unwrap();
+            db.execute(
+                "INSERT INTO log VALUES (?1, ?2, ?3)",
+                params![[1_u8; 16], entry, place],
+            )
+            .unwrap();
+            unsigned.forget_after(kept);
+        }
+        unsigned.seal(db).unwrap();
+    }
+
+    #[test]
+    fn a_stamp_that_is_signed_alone_stands_with_its_entry() {
+        let (db, key) = (database(), Arc::new(StampingKey::from_seed(&[5; 32])));
+        commit(&db, &key, &[10], 1);
+        commit(&db, &key, &[20, 21, 22], 1);
+        commit(&db, &key, &[30, 31, 32], 2);
+        for (entry, together, index) in [
+            (10, vec![10], 0),
+            (20, vec![20], 0),
+            (30, vec![30, 31], 0),
+            (31, vec![30, 31], 1),
+        ] {
+            let query = "SELECT frank FROM log WHERE sequence = ?1";
+            let place: Vec<u8> = db.query_row(query, [entry], |row| row.get(0)).unwrap();
+            assert_eq!(place.len() > PLACE_BYTES, together.len() == 1);
+            let leaves = together.iter().map(|it| stamp(*it).leaf()).collect();
+            let batch = FrankBatch::seal(leaves, &key).unwrap();
+            let wanted = batch.frank(index, key.authenticate(&stamp(entry)));
+            let frank = Batches::new(&Recent::default()).frank(&db, &place);
+            assert_eq!(frank.unwrap(), wanted);
+        }
+    }
+
     #[test]
     fn an_entry_that_is_not_kept_leaves_its_place_to_the_next() {
-        let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(include_str!("schema_9.sql").split("ALTER").next().unwrap())
-            .unwrap();
-        let key = Arc::new(StampingKey::from_seed(&[5; 32]));
+        let (db, key) = (database(), Arc::new(StampingKey::from_seed(&[5; 32])));
         let mut unsigned = Unsigned::default();
         let first = unsigned.take(&db, &stamp(1), &key).unwrap();
         let kept = unsigned.count();
@@ -207,6 +286,7 @@ mod tests {
         expire(&db, UnixMillis(9)).unwrap();
         let mut next = Unsigned::default();
         let fourth = next.take(&db, &stamp(4), &key).unwrap();
+        next.take(&db, &stamp(5), &key).unwrap();
         assert_ne!(fourth[..8], first[..8], "a batch of its own");
         next.seal(&db).unwrap();
         expire(&db, UnixMillis(9)).unwrap();
