@@ -1,7 +1,8 @@
 //! Ed25519 with a label in front, so that a signature made for one purpose serves no other.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use ed25519_dalek::Signer as _;
 use thiserror::Error;
 use tls_codec::{Serialize as _, TlsSerialize, TlsSize, VLByteSlice};
@@ -21,7 +22,11 @@ pub enum SignatureError {
 
 /// An Ed25519 private key. Zeroized on drop; `Debug` shows nothing of it.
 #[derive(Clone)]
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub struct SigningKey {
+    key: ed25519_dalek::SigningKey,
+    /// The same key in a library that signs in half the time, but can lack memory to do so.
+    fast: Option<Arc<Ed25519KeyPair>>,
+}
 
 impl SigningKey {
     /// Bytes of a seed.
@@ -30,19 +35,23 @@ impl SigningKey {
     /// The key of a seed (RFC 8032 §5.1.5); the caller draws it at random.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+        let fast = Ed25519KeyPair::from_seed_unchecked(seed);
+        Self {
+            key: ed25519_dalek::SigningKey::from_bytes(seed),
+            fast: fast.ok().map(Arc::new),
+        }
     }
 
     /// The seed, to be stored.
     #[must_use]
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        Zeroizing::new(self.key.to_bytes())
     }
 
     /// The public half.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey(self.0.verifying_key().to_bytes())
+        VerifyingKey(self.key.verifying_key().to_bytes())
     }
 
     /// Signs `content` for the purpose that `label` names; 64 bytes.
@@ -54,7 +63,10 @@ impl SigningKey {
     /// Signs bytes as they are: for MLS, which brings labels of its own (RFC 9420 §5.1.2).
     #[must_use]
     pub fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
-        self.0.sign(bytes).to_bytes()
+        let fast = self.fast.as_ref().and_then(|key| key.try_sign(bytes).ok());
+        let signature = fast.and_then(|it| <[u8; 64]>::try_from(it.as_ref()).ok());
+        // Both make the same signature: it is determined by key and content (RFC 8032 §5.1.6).
+        signature.unwrap_or_else(|| self.key.sign(bytes).to_bytes())
     }
 }
 
@@ -161,7 +173,19 @@ fn labelled(label: &str, content: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whichever_library_signs_the_signature_is_the_same(seed: [u8; 32], content: Vec<u8>) {
+            let key = SigningKey::from_seed(&seed);
+            let slow = SigningKey { fast: None, ..key.clone() };
+            prop_assert!(key.fast.is_some());
+            prop_assert_eq!(key.sign_bytes(&content), slow.sign_bytes(&content));
+        }
+    }
 
     #[test]
     fn a_signature_serves_one_label_and_content_only() {
