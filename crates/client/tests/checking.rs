@@ -8,6 +8,8 @@
     clippy::print_stdout
 )]
 
+#[path = "checking/live.rs"]
+mod live;
 #[path = "common/table.rs"]
 mod table;
 

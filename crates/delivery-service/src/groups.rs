@@ -43,6 +43,8 @@ pub(crate) struct Groups {
     followers: Followers,
     rules: KnownRules,
     stamper: Arc<Stamper>,
+    #[cfg(feature = "planted-bugs")]
+    stamps_nothing: bool,
 }
 
 /// A message to be appended to a log, and under which id.
@@ -67,6 +69,16 @@ impl Groups {
             followers: Followers::default(),
             rules: KnownRules::default(),
             stamper,
+            #[cfg(feature = "planted-bugs")]
+            stamps_nothing: false,
+        }
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn stamping_nothing(self, stamps_nothing: bool) -> Self {
+        Self {
+            stamps_nothing,
+            ..self
         }
     }
 
@@ -148,6 +160,8 @@ impl Groups {
         commitment: Option<Commitment>,
         now: UnixMillis,
     ) -> Result<Verdict, Refusal> {
+        #[cfg(feature = "planted-bugs")]
+        let commitment = commitment.filter(|_| !self.stamps_nothing);
         let Some(commitment) = commitment else {
             return self.append(request, submission, message, Effect::Application, None, now);
         };

@@ -72,6 +72,9 @@ pub struct Config {
     /// Whether the metrics name whatever path is asked for, as they must not.
     #[cfg(feature = "planted-bugs")]
     pub names_paths: bool,
+    /// Whether messages are left unstamped, to tell what their franks cost a recipient.
+    #[cfg(feature = "planted-bugs")]
+    pub stamps_nothing: bool,
     /// Connections at one moment. Each needs an open file.
     pub connections: usize,
     /// Connections from one address at one moment; loopback is not counted.
@@ -111,6 +114,8 @@ impl Config {
             metrics: None,
             #[cfg(feature = "planted-bugs")]
             names_paths: false,
+            #[cfg(feature = "planted-bugs")]
+            stamps_nothing: false,
             connections: CONNECTIONS_MAX,
             connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
             notice: Duration::ZERO,
@@ -320,6 +325,9 @@ fn service(
         config.minimum_client,
         metrics.requests.clone(),
     );
+    let groups = Groups::new(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&stamper));
+    #[cfg(feature = "planted-bugs")]
+    let groups = groups.stamping_nothing(config.stamps_nothing);
     let rooms = Rooms {
         clock: Clock::System,
         accounts: Accounts::new(
@@ -329,7 +337,7 @@ fn service(
             config.registration,
             Arc::clone(&stamper),
         ),
-        groups: Groups::new(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&stamper)),
+        groups,
         moderation: Moderation::new(
             Arc::clone(&store),
             Arc::clone(&hub),

@@ -246,15 +246,39 @@ impl Tx<'_> {
 
     /// When the next message is to be gone.
     pub(crate) fn next_expiry(&self) -> Result<Option<UnixMillis>, ClientError> {
-        let mut query = self
-            .sql
-            .prepare_cached("SELECT min(expires_millis) FROM messages")?;
+        let mut query = self.sql.prepare_cached(NEXT_EXPIRY)?;
         let at: Option<i64> = query.query_row([], |row| row.get(0))?;
         Ok(at.map(|at| UnixMillis(at.unsigned_abs())))
     }
 }
 
+/// Asked after each event, so it must not read all messages.
+const NEXT_EXPIRY: &str =
+    "SELECT min(expires_millis) FROM messages WHERE expires_millis IS NOT NULL";
+
 /// SQLite's numbers are signed; no time reaches the upper half.
 pub(super) fn millis(time: UnixMillis) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::local::schema::MIGRATIONS;
+
+    #[test]
+    fn the_next_expiry_is_found_without_reading_all_messages() {
+        let database = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS {
+            database.execute_batch(migration).unwrap();
+        }
+        let plan: String = database
+            .query_row(&format!("EXPLAIN QUERY PLAN {NEXT_EXPIRY}"), [], |step| {
+                step.get(3)
+            })
+            .unwrap();
+        assert!(plan.starts_with("SEARCH messages USING"), "{plan}");
+    }
 }
