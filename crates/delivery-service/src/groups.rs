@@ -10,6 +10,7 @@ mod invite;
 mod model;
 mod read;
 mod report;
+mod sign;
 mod speak;
 mod vote;
 

@@ -18,6 +18,10 @@ pub(crate) const SENDERS_CACHED_MAX: usize = 65_536;
 /// Batches of stamps in memory, at most 16 KiB each, for those who read what was just appended together.
 pub(crate) const FRANK_BATCHES_CACHED_MAX: usize = 64;
 
+/// Signatures over the stamps of a page that is read; with more, its stamps are signed again as one. To sign costs the
+/// service less than a reader saves who checks two fewer.
+pub(crate) const SIGNATURES_PER_PAGE_MAX: usize = 3;
+
 /// Stamping keys before the next one that the service shows: those of all weeks that the log may reach back to.
 pub(crate) const STAMPING_KEYS_SHOWN: u64 = 6;
 

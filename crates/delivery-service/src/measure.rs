@@ -66,7 +66,7 @@ fn committed() -> Vec<u8> {
     VLBytes::new(item).tls_serialize_detached().unwrap()
 }
 
-fn group(number: u8) -> GroupId {
+pub(crate) fn group(number: u8) -> GroupId {
     GroupId::from_bytes([number; 16])
 }
 
@@ -80,7 +80,7 @@ fn spread(number: u64) -> [u8; 16] {
 }
 
 /// A store in which each of so many devices has a group of its own.
-fn store(path: &Path, groups: u8) -> SqliteStore {
+pub(crate) fn store(path: &Path, groups: u8) -> SqliteStore {
     let store = SqliteStore::open(path).unwrap();
     contract::register(&store, groups);
     let founder = founder();
@@ -102,7 +102,7 @@ fn store(path: &Path, groups: u8) -> SqliteStore {
     store
 }
 
-fn groups_of(store: Arc<dyn Store>) -> Groups {
+pub(crate) fn groups_of(store: Arc<dyn Store>) -> Groups {
     let stamper = Arc::new(Stamper::new("here", &[0; 32]));
     Groups::new(store, Arc::new(Hub::default()), stamper)
 }
@@ -124,7 +124,7 @@ fn append(groups: &Groups, threads: u8, groups_used: u8, each: u64, drawn: &Atom
     append_of(groups, (threads, groups_used, each), drawn, false)
 }
 
-fn append_of(
+pub(crate) fn append_of(
     groups: &Groups,
     (threads, groups_used, each): (u8, u8, u64),
     drawn: &AtomicU64,

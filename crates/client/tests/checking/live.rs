@@ -1,5 +1,5 @@
-//! What a recipient pays for a message as people use it: a client of its own, that follows a real service over the network,
-//! with its home on the disk, and is handed each message as it is said.
+//! What a recipient pays for a message as people use it: a client of its own, of a real service over the network, with its
+//! home on the disk. It is handed each message as it is said, or catches up with many that were each said alone.
 
 use std::{
     fs,
@@ -12,6 +12,8 @@ use conclave_delivery_service::{Config, Rate, RateLimits, Server};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use super::Reads;
+
 /// How many messages stand behind one figure.
 const MESSAGES: usize = 300;
 
@@ -23,12 +25,11 @@ struct Talk {
     alice: Client,
     bob: Client,
     group: GroupId,
-    /// Told once for each message that Bob was handed.
-    handed: Receiver<()>,
     speaking: Runtime,
+    reading: Runtime,
     /// What Bob's threads are called.
     reader: &'static str,
-    _others: (Runtime, Runtime, TempDir),
+    _service: (Runtime, TempDir),
 }
 
 impl Talk {
@@ -52,9 +53,22 @@ impl Talk {
             group
         });
         reading.block_on(bob.sync()).unwrap();
+        Self {
+            alice,
+            bob,
+            group,
+            speaking,
+            reading,
+            reader,
+            _service: (serving, folder),
+        }
+    }
+
+    /// Has Bob follow; what comes is told once for each message that he was handed.
+    fn follow(&self) -> Receiver<()> {
         let (tell, handed) = channel();
-        let mut events = reading.block_on(async { bob.events() });
-        reading.spawn(async move {
+        let mut events = self.reading.block_on(async { self.bob.events() });
+        self.reading.spawn(async move {
             while let Some(event) = events.next().await {
                 if let Event::Entry(entry) = event.unwrap()
                     && entry.message().is_some()
@@ -63,28 +77,33 @@ impl Talk {
                 }
             }
         });
-        Self {
-            alice,
-            bob,
-            group,
-            handed,
-            speaking,
-            reader,
-            _others: (serving, reading, folder),
-        }
+        handed
+    }
+
+    fn say(&self, at: usize) {
+        let text = format!("message {at}, of the usual length of a line");
+        let said = self.alice.send(self.group, text.as_str());
+        self.speaking.block_on(said).unwrap();
     }
 
     /// Says so many things, each once the one before was handed to Bob. Gives the processor time of his threads for
     /// each, in microseconds.
-    fn say(&self, messages: usize) -> f64 {
+    fn say_live(&self, messages: usize, handed: &Receiver<()>) -> f64 {
         let before = micros_of(self.reader);
         for at in 0..messages {
-            let text = format!("message {at}, of the usual length of a line");
-            self.speaking
-                .block_on(self.alice.send(self.group, text.as_str()))
-                .unwrap();
-            self.handed.recv_timeout(PATIENCE).unwrap();
+            self.say(at);
+            handed.recv_timeout(PATIENCE).unwrap();
         }
+        (micros_of(self.reader) - before) / messages as f64
+    }
+
+    /// Says so many things one after the other, and has Bob catch up with them; else the same.
+    fn say_while_away(&self, messages: usize) -> f64 {
+        for at in 0..messages {
+            self.say(at);
+        }
+        let before = micros_of(self.reader);
+        self.reading.block_on(self.bob.sync()).unwrap();
         (micros_of(self.reader) - before) / messages as f64
     }
 
@@ -129,12 +148,21 @@ fn micros_of(name: &str) -> f64 {
 }
 
 /// Says the same with and without franks, by turns; what each message costs the recipient.
-fn measure(messages: usize, runs: usize) -> [Vec<f64>; 2] {
-    let talks = [Talk::begin("checking", false), Talk::begin("reading", true)];
+fn measure(reads: Reads, messages: usize, runs: usize) -> [Vec<f64>; 2] {
+    let names = match reads {
+        Reads::Live => ["live-checks", "live-reads"],
+        Reads::Page => ["page-checks", "page-reads"],
+    };
+    let talks = [Talk::begin(names[0], false), Talk::begin(names[1], true)];
+    let follow = |talk: &Talk| (reads == Reads::Live).then(|| talk.follow());
+    let followed = [follow(&talks[0]), follow(&talks[1])];
     let mut costs = [Vec::new(), Vec::new()];
     for _ in 0..runs {
-        for (talk, costs) in talks.iter().zip(&mut costs) {
-            costs.push(talk.say(messages));
+        for ((talk, handed), costs) in talks.iter().zip(&followed).zip(&mut costs) {
+            costs.push(match handed {
+                Some(handed) => talk.say_live(messages, handed),
+                None => talk.say_while_away(messages),
+            });
         }
     }
     assert_eq!(talks[0].reportable(), messages * runs);
@@ -145,27 +173,31 @@ fn measure(messages: usize, runs: usize) -> [Vec<f64>; 2] {
 /// What is compared is checked, or not stamped, as it is said to be, and the time is somebody's.
 #[test]
 fn what_is_compared_is_what_it_is_said_to_be() {
-    let costs = measure(3, 1);
-    assert!(costs.iter().flatten().all(|cost| *cost > 0.0));
+    for reads in [Reads::Live, Reads::Page] {
+        let costs = measure(reads, 5, 1);
+        assert!(costs.iter().flatten().all(|cost| *cost > 0.0));
+    }
 }
 
 #[test]
 #[ignore = "a measurement"]
-fn measure_checking_live() {
-    println!("with franks, without: least / median / most us; ratio of medians");
-    let costs = measure(MESSAGES, 15);
-    let [with, without] = costs.map(|mut runs| {
-        runs.sort_by(f64::total_cmp);
-        (runs[0], runs[runs.len() / 2], runs[runs.len() - 1])
-    });
-    println!(
-        "{:6.1} / {:6.1} / {:6.1}  {:6.1} / {:6.1} / {:6.1}  {:.2}",
-        with.0,
-        with.1,
-        with.2,
-        without.0,
-        without.1,
-        without.2,
-        with.1 / without.1
-    );
+fn measure_checking_served() {
+    println!("how; with franks, without: least / median / most us; ratio of medians");
+    for (reads, runs) in [(Reads::Live, 15), (Reads::Page, 11)] {
+        let costs = measure(reads, MESSAGES, runs);
+        let [with, without] = costs.map(|mut runs| {
+            runs.sort_by(f64::total_cmp);
+            (runs[0], runs[runs.len() / 2], runs[runs.len() - 1])
+        });
+        println!(
+            "{reads:?}  {:6.1} / {:6.1} / {:6.1}  {:6.1} / {:6.1} / {:6.1}  {:.2}",
+            with.0,
+            with.1,
+            with.2,
+            without.0,
+            without.1,
+            without.2,
+            with.1 / without.1
+        );
+    }
 }

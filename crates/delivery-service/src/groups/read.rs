@@ -43,7 +43,8 @@ impl Groups {
             bytes,
         });
         let entries = page.map(|page| self.read_kept(group, page)).transpose()?;
-        let entries = entries.unwrap_or_default();
+        let mut entries = entries.unwrap_or_default();
+        self.sign_together(group, &mut entries);
         let last = entries.last().map_or(after, |entry| entry.sequence);
         let departed = if access.is_member() && last >= access.readable() {
             self.store.going(group)?.departed

@@ -79,6 +79,12 @@ impl Frank {
         &self.mac
     }
 
+    /// The signature, which the franks of all messages that were signed together have in common.
+    #[must_use]
+    pub fn signature(&self) -> &[u8; 64] {
+        &self.signature
+    }
+
     /// What the signature has to cover if this is of that stamp. The only error is that the path is none of a tree
     /// of this size.
     pub(super) fn root(&self, stamp: &Stamp) -> Result<SignedRoot, FrankError> {
