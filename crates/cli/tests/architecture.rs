@@ -174,7 +174,8 @@ fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
         .features(CargoOpt::AllFeatures)
-        .other_options(["--locked".to_owned(), "--offline".to_owned()])
+        // Not offline: what other systems alone need is on no machine that has just built the tests.
+        .other_options(["--locked".to_owned()])
         .exec()
         .expect("cargo metadata runs")
 }
