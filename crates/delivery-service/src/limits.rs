@@ -18,9 +18,12 @@ pub(crate) const SENDERS_CACHED_MAX: usize = 65_536;
 /// Batches of stamps in memory, at most 16 KiB each, for those who read what was just appended together.
 pub(crate) const FRANK_BATCHES_CACHED_MAX: usize = 64;
 
-/// Signatures over the stamps of a page that is read; with more, its stamps are signed again as one. To sign costs the
-/// service less than a reader saves who checks two fewer.
+/// Signatures over the stamps of a page that a reader checks one by one, however few stamps they are for.
 pub(crate) const SIGNATURES_PER_PAGE_MAX: usize = 3;
+
+/// How many stamps of a page have to share a signature, on average, for it to be given as it is: to look at each again
+/// would then cost the service more than the signatures cost a reader.
+pub(crate) const STAMPS_PER_SIGNATURE_MIN: usize = 16;
 
 /// Stamping keys before the next one that the service shows: those of all weeks that the log may reach back to.
 pub(crate) const STAMPING_KEYS_SHOWN: u64 = 6;

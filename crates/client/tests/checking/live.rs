@@ -12,7 +12,7 @@ use conclave_delivery_service::{Config, Rate, RateLimits, Server};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::Reads;
+use super::{Reads, print};
 
 /// How many messages stand behind one figure.
 const MESSAGES: usize = 300;
@@ -184,20 +184,6 @@ fn what_is_compared_is_what_it_is_said_to_be() {
 fn measure_checking_served() {
     println!("how; with franks, without: least / median / most us; ratio of medians");
     for (reads, runs) in [(Reads::Live, 15), (Reads::Page, 11)] {
-        let costs = measure(reads, MESSAGES, runs);
-        let [with, without] = costs.map(|mut runs| {
-            runs.sort_by(f64::total_cmp);
-            (runs[0], runs[runs.len() / 2], runs[runs.len() - 1])
-        });
-        println!(
-            "{reads:?}  {:6.1} / {:6.1} / {:6.1}  {:6.1} / {:6.1} / {:6.1}  {:.2}",
-            with.0,
-            with.1,
-            with.2,
-            without.0,
-            without.1,
-            without.2,
-            with.1 / without.1
-        );
+        print(&format!("{reads:?}"), measure(reads, MESSAGES, runs));
     }
 }

@@ -1,20 +1,23 @@
 //! Franks of a page: what was signed in many pieces, since it was said bit by bit, is signed again as one.
 
-use conclave_protocol::{FrankBatch, GroupId, Stamp};
+use conclave_protocol::{Frank, FrankBatch, GroupId, Stamp};
 
 use super::Groups;
-use crate::{limits::SIGNATURES_PER_PAGE_MAX, store::Entry, wire::Framing};
+use crate::{
+    limits::{SIGNATURES_PER_PAGE_MAX, STAMPS_PER_SIGNATURE_MIN},
+    store::Entry,
+    wire::Framing,
+};
 
 impl Groups {
-    /// Signs the stamps of a page together where each had a signature of its own, or nearly so: its readers then check
-    /// one. A stamp is signed again only where the service's own proof shows that it stated it; what was stamped by
+    /// Signs the stamps of a page together where few share a signature: its readers then check one. A stamp is signed again only where the service's own proof shows that it stated it; what was stamped by
     /// another week's key stays as it is.
     pub(super) fn sign_together(&self, group: GroupId, page: &mut [Entry]) {
         let last = page.iter().rev().find(|entry| entry.frank.is_some());
         let Some(accepted) = last.map(|entry| entry.accepted) else {
             return;
         };
-        if signatures(page) <= SIGNATURES_PER_PAGE_MAX {
+        if !is_in_pieces(page) {
             return;
         }
         let key = self.stamper.key_at(accepted);
@@ -55,12 +58,21 @@ impl Groups {
     }
 }
 
+/// Whether too few stamps of the page share a signature.
+fn is_in_pieces(page: &[Entry]) -> bool {
+    let (stamps, signatures) = (franks(page).count(), signatures(page));
+    signatures > SIGNATURES_PER_PAGE_MAX && stamps < signatures * STAMPS_PER_SIGNATURE_MIN
+}
+
 /// How many signatures a reader of the page checks.
 fn signatures(page: &[Entry]) -> usize {
-    let franks = page.iter().filter_map(|entry| entry.frank.as_ref());
-    let mut signatures: Vec<_> = franks.map(|frank| frank.signature()).collect();
+    let mut signatures: Vec<_> = franks(page).map(Frank::signature).collect();
     signatures.dedup();
     signatures.len()
+}
+
+fn franks(page: &[Entry]) -> impl Iterator<Item = &Frank> {
+    page.iter().filter_map(|entry| entry.frank.as_ref())
 }
 
 #[cfg(test)]
@@ -148,6 +160,33 @@ mod tests {
             read(2, MESSAGES),
             "the same is said again"
         );
+    }
+
+    #[test]
+    fn a_page_of_which_many_share_a_signature_is_given_as_it_is() {
+        const COMMITS: usize = SIGNATURES_PER_PAGE_MAX + 1;
+        let folder = tempfile::tempdir().unwrap();
+        for (each, is_kept) in [
+            (STAMPS_PER_SIGNATURE_MIN, true),
+            (STAMPS_PER_SIGNATURE_MIN - 1, false),
+        ] {
+            let folder = folder.path().join(each.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let (store, groups) = talk(&folder, (COMMITS * each) as u64);
+            let mut read = store.read_log(group(1), page(COMMITS * each)).unwrap();
+            for together in read.chunks_mut(each) {
+                let key = groups.stamper.key_at(together[0].accepted);
+                let stamps = together.iter().map(|it| groups.stamp_of(group(1), it));
+                let leaves = stamps.map(|stamp| stamp.unwrap().leaf()).collect();
+                let batch = FrankBatch::seal(leaves, &key).unwrap();
+                for (index, entry) in (0..).zip(together) {
+                    entry.frank = batch.frank(index, *entry.frank.as_ref().unwrap().mac());
+                }
+            }
+            groups.sign_together(group(1), &mut read);
+            assert_eq!(signatures(&read), if is_kept { COMMITS } else { 1 });
+            assert_proved(&groups, &*store, &read);
+        }
     }
 
     #[test]
